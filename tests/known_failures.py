@@ -191,6 +191,12 @@ AUDIT = (
     Row("audit 61", "subscriptions of one host take all places, each event's time, and gigabytes, by many connections"),
     Row("audit 62", "a search of a thousand conditions counts as one of a single one, and holds the loop"),
     Row("audit 63", "a stranger's question to an application elsewhere holds the engine until that answers"),
+    Row("audit 64", "of two engines of one served application one commits the other's block"),
+    Row("audit 65", "an engine that does not read is answered without end, in memory"),
+    Row("audit 66", "connections of engines that are gone without a word keep all places of a served application"),
+    Row("audit 67", "a served application executes the blocks of another chain"),
+    Row("audit 68", "an application elsewhere that hangs over a vote's extension leaves a node that no signal stops"),
+    Row("audit 69", "an application's app hash of megabytes: no proposal fits any more, and nothing says so"),
 )
 
 # Public reports of other systems that were tried here, and happened here too.

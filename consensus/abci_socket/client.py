@@ -3,7 +3,9 @@
 Four connections, as CometBFT has them: consensus, mempool, query, snapshot. Requests on one are answered in order, and
 many may be under way; each is followed by a flush, without which most servers keep their answers. The sockets are read
 and written in a thread of their own, so a call may be made from any thread, and what waits for an answer in the loop
-waits without holding it: `drive` for blocks, `check_ahead` for transactions, threads for the rest. While a commit is
+waits without holding it: `drive` for blocks, `check_ahead` for transactions, threads for the rest. What has to hold it
+(votes' extensions) is answered within HOLDS_LOOP_S, or ends the node, which cannot even be stopped meanwhile; whatever
+else an application is slow with is waited for, and told. While a commit is
 under way no check is, as CometBFT's mempool promises its application.
 Not answering ends the node, as it ends CometBFT: a connection that is closed, an exception, an answer to another
 question is told to `lost` once, and every call fails from then on. A restart takes up by the handshake.
@@ -59,12 +61,15 @@ from consensus.abci_socket.codec import (
 from consensus.abci_socket.errors import ApplicationFailed, ApplicationGone, BadMessage
 from consensus.abci_socket.frames import Frames, frame
 from consensus.execution.metrics import Timing
-from consensus.formats.errors import InvalidData
+from consensus.formats.units import NS_PER_S
 from consensus.system.errors import ConsensusFailure
 from consensus.types.params import ConsensusParams
 
 CONNECTIONS: Final = ("consensus", "mempool", "query", "snapshot")
 RETRY_S: Final = 3.0  # CometBFT's dialRetryIntervalSeconds
+SLOW_S: Final = 10.0  # without an answer: then, and as often again, it is told
+HOLDS_LOOP_S: Final = 20.0  # less than peers take a silent node for gone
+TEXT_CHARS_MAX: Final = 2_000  # of an exception: it is the last line
 FLUSH: Final = Call("flush")
 FLUSHED: Final = frame(encode_request(FLUSH))
 
@@ -98,7 +103,7 @@ class _Link(asyncio.Protocol):
         try:
             for message in self._frames.feed(data):
                 self._answered(decode_response(message, params=self._client.params))
-        except (InvalidData, ConsensusFailure) as error:
+        except Exception as error:
             self._client.end(error if isinstance(error, ConsensusFailure) else ApplicationFailed(self._said(error)))
 
     def _answered(self, answer: Call) -> None:
@@ -106,7 +111,8 @@ class _Link(asyncio.Protocol):
             raise BadMessage(f"an answer to {answer.method}, and nothing was asked")
         method, began_ns, future = self._pending.popleft()
         if answer.method == EXCEPTION:
-            error = ApplicationFailed(f"the application at {self._client.remote_address}: {answer.value or method}")
+            said = answer.value[:TEXT_CHARS_MAX] or method
+            error = ApplicationFailed(f"the application at {self._client.remote_address} answered an error: {said}")
             future.set_exception(error)
             raise error
         if answer.method != method:
@@ -122,6 +128,12 @@ class _Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         where = f"the application at {self._client.remote_address} is gone ({self.name}: {exc or 'connection closed'})"
         self._client.end(ApplicationGone(f"{where}; start it, then this node, which hands it the blocks that it lacks"))
+
+    def unanswered(self) -> tuple[str, int]:
+        """(what the application was asked first of all that it has not answered, seconds since then); "": nothing."""
+        for method, asked_ns, _ in self._pending:
+            return method, (time.monotonic_ns() - asked_ns) // NS_PER_S
+        return "", 0
 
     def fail(self, error: Exception) -> None:
         while self._pending:
@@ -199,6 +211,19 @@ class AbciClient:
             self._closing = False
             raise
         self._links = links
+        self._loop.call_later(SLOW_S, self._look)
+
+    def _look(self) -> None:
+        """In the thread of the sockets, again and again."""
+        for name, link in self._links.items():
+            method, seconds = link.unanswered()
+            if method and seconds >= SLOW_S:
+                log.warning(
+                    "the application has not answered yet", method=method, seconds=seconds, connection=name,
+                    address=self.remote_address,
+                )  # fmt: skip
+        if self.is_connected:
+            self._loop.call_later(SLOW_S, self._look)
 
     async def _dial_one(self, link: _Link) -> asyncio.BaseTransport:
         address = self._address
@@ -253,7 +278,14 @@ class AbciClient:
 
     def _ask(self, connection: str, method: str, value: Any = None) -> Any:
         """Wait for the answer, holding the thread. Raises ApplicationGone, ApplicationFailed."""
-        return self._submit(connection, Call(method, value))[0].result()
+        future = self._submit(connection, Call(method, value))[0]
+        try:
+            return future.result(HOLDS_LOOP_S if _is_in_loop() else None)
+        except TimeoutError:
+            why = f"did not answer {method} within {HOLDS_LOOP_S:g} s, for which all of the node waits"
+            error = ApplicationFailed(f"the application at {self.remote_address} {why}")
+            self._loop.call_soon_threadsafe(self.end, error)
+            raise error from None
 
     def _sliced(self, method: str, request: Any) -> Slices[Any]:
         future = self._submit("consensus", Call(method, request))[0]
@@ -382,6 +414,14 @@ class AbciClient:
             "snapshot", "apply_snapshot_chunk", ApplyChunk(index, chunk, sender)
         )  # fmt: skip
         return applied
+
+
+def _is_in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def _done(future: Future[Any]) -> None:

@@ -17,13 +17,13 @@ class BadMessage(InvalidData):
 class ApplicationGone(ConsensusFailure):
     """The application closed the connection, or cannot be reached: without it no block can be executed."""
 
-    exit_code = EXIT_APPLICATION
+    exit_code, is_outside = EXIT_APPLICATION, True
 
 
 class ApplicationFailed(ConsensusFailure):
     """The application answered a call with an exception, or with what is no answer to it."""
 
-    exit_code = EXIT_APPLICATION
+    exit_code, is_outside = EXIT_APPLICATION, True
 
 
 class WrongCall(InvalidData):

@@ -3,7 +3,8 @@
 Each connection is answered in the order of its requests. Calls that change the application, and info, are answered
 one at a time whatever connection they come by, sliced ones in slices, so that the others go on meanwhile; checks run
 between slices, with the signatures of what came together verified together, beside the loop; queries and snapshots
-are read in threads. A commit is answered when it is durable, and a block is finalized before it is committed.
+are read in threads. A commit is answered when it is durable, and a block is finalized before it is committed, over
+the same connection: of two engines neither commits the other's block.
 Who connects is trusted, as CometBFT trusts an application's peer: bind to a socket file or a loopback address. Even so
 each message has a limit, and bytes that are no message end that connection with a line that says why.
 What the application raises is answered as an exception, which ends the engine, and is told to `fatal`: after it the
@@ -67,6 +68,8 @@ TXS_PER_SLICE: Final = 64  # asked at once which signatures they need
 CODE_FAILED: Final = 1  # of what this application failed to judge
 CODESPACE: Final = "abci"
 SOCKET_MODE: Final = 0o660  # of a socket file: its owner and group
+# Of connections whose engine's machine is gone without a word: they are closed after about two minutes.
+KEEPALIVE: Final = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
 STOP_S: Final = 10.0  # what is under way when a stop is asked for
 
 log = structlog.get_logger(__name__)
@@ -93,7 +96,7 @@ class AbciServer:
         self._checks = Verifier(app, workers, PoolMetrics()) if isinstance(app, ChecksSignatures) else None
         self._bytes_max = bytes_max
         self._lock = asyncio.Lock()
-        self._finalized = False  # a block waits for its commit
+        self._finalizer: asyncio.Task[None] | None = None  # the connection whose block waits for its commit
         self._failed = False
         self._connections: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -112,6 +115,10 @@ class AbciServer:
             os.chmod(path, SOCKET_MODE)
             return address
         self._server = await asyncio.start_server(self._connected, address.host, address.port)
+        for listening in self._server.sockets:  # what it accepts has its options
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in KEEPALIVE:
+                listening.setsockopt(socket.IPPROTO_TCP, option, value)
         port = self._server.sockets[0].getsockname()[1]
         return SocketAddress(address.kind, host=address.host, port=port)
 
@@ -159,14 +166,14 @@ class AbciServer:
                 if method == "check_tx":
                     for checked in await self._checked([call.value for call in some]):
                         _send(writer, Call("check_tx", checked))
+                    await writer.drain()
                     continue
                 for call in some:
                     answer = await self._answer(call)
                     writer.write(frame(await _encoded(answer)))
+                    await writer.drain()  # who does not read is asked for nothing more: a chunk may have megabytes
                     if answer.method == EXCEPTION:
-                        await writer.drain()
                         return
-            await writer.drain()
         if not frames.is_between:
             log.warning("a connection ended within a message")
 
@@ -217,7 +224,7 @@ class AbciServer:
             case "info":
                 return app.info(request)
             case "init_chain":
-                self._finalized = False
+                self._finalizer = None
                 return app.init_chain(request)
             case "prepare_proposal":
                 self._check_halt(request.height)
@@ -232,7 +239,7 @@ class AbciServer:
             case "finalize_block":
                 self._check_halt(request.height)
                 response = await drive(app.finalize_block(request))
-                self._finalized = True
+                self._finalizer = asyncio.current_task()
                 return response
             case "commit":
                 return await self._commit()
@@ -250,9 +257,11 @@ class AbciServer:
         return response
 
     async def _commit(self) -> CommitResponse:
-        if not self._finalized:
+        if self._finalizer is None:
             raise WrongCall("a commit, and no block was finalized since the last one")
-        self._finalized = False
+        if self._finalizer is not asyncio.current_task():
+            raise WrongCall("a commit, and another connection finalized the block: an application has one engine")
+        self._finalizer = None
         if isinstance(self._app, WritesAhead):
             await self._workers.run_disk(self._app.write_commit)
         response = self._app.commit()

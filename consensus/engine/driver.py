@@ -73,7 +73,7 @@ from consensus.privval.signer import Signer
 from consensus.state.state import State
 from consensus.stores.wal import Wal
 from consensus.system.clock import Clock, Workers
-from consensus.system.errors import exit_code_of
+from consensus.system.errors import exit_code_of, traced
 from consensus.system.failpoints import FailPoint, no_fail_point
 from consensus.system.log_limit import LogLimit
 from consensus.system.machine import last_words
@@ -325,7 +325,10 @@ class ConsensusDriver(Entrance):
         self._timers.cancel_all()
         core, why = self.core, f"{last_words(error)}{self._work.why(error)}"
         where = f"height {core.height} round {core.round} step {core.step.name}"
-        log.critical("consensus failed", height=core.height, round=core.round, step=core.step.name, exc_info=error)
+        log.critical(
+            "consensus failed", height=core.height, round=core.round, step=core.step.name, why=why,
+            exc_info=traced(error),
+        )  # fmt: skip
         self._alarms.fatal(exit_code_of(error), f"consensus failed at {where}: {why}")
         self._cancel_others()
 

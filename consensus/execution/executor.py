@@ -45,13 +45,14 @@ from consensus.stores.block_store import BlockStore
 from consensus.stores.event_index import index_entries
 from consensus.stores.state_store import StateStore, encode_response
 from consensus.system.clock import Clock, Workers
-from consensus.system.errors import InvalidResponse, Superseded
+from consensus.system.errors import InvalidResponse, Superseded, check_app_hash
 from consensus.system.failpoints import FailPoint, no_fail_point
 from consensus.types.block import Block, BlockBounds, Commit, ExtendedCommit, max_data_bytes, txs_proto_bytes
 from consensus.types.commits import commit_checks, rising_commit, verify_commit_light
 from consensus.types.ids import BlockID
 from consensus.types.parts import PartSet
 from crypto.batch import SignatureCache
+from crypto.hash import HASH_BYTES
 
 T = TypeVar("T")
 
@@ -157,6 +158,7 @@ class BlockExecutor:
         started = self._clock.monotonic_ns()
         signers = max(len(state.validators), len(state.last_validators))
         room = max_data_bytes(state.block_bytes_max, validators=signers)
+        room = max(0, room - max(0, len(state.app_hash) - HASH_BYTES))  # a header counts as one with a hash of that
         evidence, evidence_bytes = self.evidence.pending(min(state.params.evidence.max_bytes, room))
         data_bytes = room - evidence_bytes
         try:
@@ -474,6 +476,7 @@ class BlockExecutor:
                 f"finalize_block of height {request.height} gave {len(response.tx_results)} results, "
                 f"expected {len(request.txs)}"
             )
+        check_app_hash(response.app_hash, f"finalize_block of height {request.height}")
         return response
 
 

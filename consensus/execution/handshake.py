@@ -26,7 +26,7 @@ from consensus.documents.genesis import GenesisDoc
 from consensus.execution.executor import BlockExecutor
 from consensus.formats.errors import InvalidData, InvalidDocument
 from consensus.state.state import State, check_validator_updates
-from consensus.system.errors import HandshakeError, StoresDisagree
+from consensus.system.errors import HandshakeError, StoresDisagree, check_app_hash
 from consensus.types.block import Block
 from consensus.types.header import BLOCK_PROTOCOL
 from consensus.types.ids import BlockID
@@ -97,6 +97,7 @@ def _init_chain(genesis: GenesisDoc, executor: BlockExecutor, state: State) -> S
         initial_height=genesis.initial_height,
     )
     response = executor.app.init_chain(request)
+    check_app_hash(response.app_hash, "init_chain")
     if state.last_block_height:
         return state
     state = _initial_state(state, response)

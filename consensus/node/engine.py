@@ -153,10 +153,9 @@ def states_height(states: StateStore) -> int:
 
 def set_block_limits(pool: Pool, state: State) -> None:
     """What fits into no block is refused at the door."""
-    params = state.params
+    signers = max(len(state.validators), len(state.last_validators))  # as blocks are built
     pool.set_block_limits(
-        data_bytes_max=max_data_bytes(params.block_bytes_max, validators=len(state.validators)),
-        gas_max=params.block.max_gas,
+        data_bytes_max=max_data_bytes(state.block_bytes_max, validators=signers), gas_max=state.params.block.max_gas
     )
 
 

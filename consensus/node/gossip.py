@@ -28,7 +28,7 @@ from consensus.sync.claims import Claim, believed_height, is_level
 from consensus.sync.lag import Lag
 from consensus.sync.progress import SyncProgress
 from consensus.system.clock import Clock, Workers
-from consensus.system.errors import exit_code_of
+from consensus.system.errors import exit_code_of, traced
 from consensus.system.machine import last_words
 
 LOOK_S = 2.0  # between two looks at how far behind this node is
@@ -134,7 +134,7 @@ class Gossip:
         except HaltRequested as halt:
             self.driver.halt(halt)
         except Exception as error:
-            log.critical("could not begin consensus", exc_info=error)
+            log.critical("could not begin consensus", why=last_words(error), exc_info=traced(error))
             self.fatal(exit_code_of(error), f"could not begin consensus: {last_words(error)}")
 
     async def _fall_behind(self) -> None:

@@ -15,6 +15,7 @@ class EngineError(Exception):
 
     exit_code = EXIT_CONSENSUS_FAILURE
     disk_lied = False  # whether this node's own files are at fault: errors of other rooms that tell of it say so too
+    is_outside = False  # whether another program is at fault, so that no line of this one's code tells more
 
 
 class ConsensusFailure(EngineError):
@@ -64,8 +65,24 @@ class StoresDisagree(HandshakeError):
         )
 
 
+APP_HASH_BYTES_MAX: Final = 256  # CometBFT has no limit: every header has it, and every line of the log
+
+
 class InvalidResponse(ConsensusFailure):
     """The application answered what no application may answer."""
+
+    is_outside = True
+
+
+def check_app_hash(app_hash: bytes, method: str) -> None:
+    """Raises InvalidResponse."""
+    if len(app_hash) > APP_HASH_BYTES_MAX:
+        raise InvalidResponse(f"{method}: the app hash has {len(app_hash)} bytes; allowed: {APP_HASH_BYTES_MAX}")
+
+
+def traced(error: BaseException) -> BaseException | None:
+    """What a log shows the way of, for `exc_info`; None: the error says all that there is."""
+    return None if isinstance(error, EngineError) and error.is_outside else error
 
 
 def exit_code_of(error: BaseException) -> int:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import structlog
 
-from consensus.system.errors import EXIT_CONSENSUS_FAILURE, exit_code_of
+from consensus.system.errors import EXIT_CONSENSUS_FAILURE, exit_code_of, traced
 from consensus.system.machine import last_words
 
 EXIT_TASK_FAILED: Final = EXIT_CONSENSUS_FAILURE
@@ -102,7 +102,7 @@ class Tasks:
             await work()
         except Exception as error:
             self._faults.failed(name, error, needed=True)
-            log.critical("a task that the chain needs failed", task=name, exc_info=error)
+            log.critical("a task that the chain needs failed", task=name, why=last_words(error), exc_info=traced(error))
             self._fatal(exit_code_of(error), f"{name} failed: {last_words(error)}")
         else:
             self._fatal(EXIT_TASK_FAILED, f"{name} ended, which it must not while the node runs")
@@ -119,7 +119,10 @@ class Tasks:
                 if loop.time() - began >= STEADY_S:
                     wait_s = RESTART_FIRST_S
                 self._faults.failed(name, error, needed=needed)
-                log.error("a task failed and begins anew; the chain goes on", task=name, after_s=wait_s, exc_info=error)
+                log.error(
+                    "a task failed and begins anew; the chain goes on", task=name, after_s=wait_s,
+                    why=last_words(error), exc_info=traced(error),
+                )  # fmt: skip
             else:
                 self._faults.recovered(name)
                 return
@@ -134,4 +137,7 @@ class Tasks:
             loop.default_exception_handler(context)
             return
         self._faults.failures[UNOWNED] += 1
-        log.error("an error reached nobody; the node goes on", what=str(context.get("message", "")), exc_info=error)
+        log.error(
+            "an error reached nobody; the node goes on", what=str(context.get("message", "")), why=last_words(error),
+            exc_info=traced(error),
+        )  # fmt: skip

@@ -11,6 +11,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from chain.currency.economy import is_validator
+from chain.currency.grants.fee_grants import last_time_ns
+from chain.kernel.execution import TIME_NS_MAX
 from consensus.abci.interface import (
     ApplyChunkResponse,
     BlockRequest,
@@ -26,6 +29,7 @@ from consensus.abci.interface import (
 )
 from consensus.abci_socket.errors import WrongCall
 from consensus.documents.genesis import compact_app_state
+from consensus.formats.timestamps import format_rfc3339
 from consensus.types.params import VersionParams
 from dchat.app.app import DchatApplication
 
@@ -38,11 +42,13 @@ class ServedApplication(DchatApplication):
     held_height = 0
 
     def init_chain(self, request: InitChainRequest) -> InitChainResponse:
-        """Raises InvalidGenesis, InvalidAppState.
+        """Raises InvalidGenesis, InvalidAppState; WrongCall: there are blocks.
 
         The parameters are told to have the version that `info` tells: CometBFT writes the latter into its headers and
         the former where it goes back a height, and would refuse its own block then.
         """
+        if self.last_height:
+            raise WrongCall(f"a genesis; the application has blocks up to {self.last_height}")
         began = super().init_chain(replace(request, app_state_bytes=compact_app_state(request.app_state_bytes)))
         params, version = began.consensus_params or request.consensus_params, self.info(NOBODY).app_version
         return replace(began, consensus_params=replace(params, version=VersionParams(version)))
@@ -57,12 +63,30 @@ class ServedApplication(DchatApplication):
 
     def finalize_block(self, request: BlockRequest) -> Slices[FinalizeBlockResponse]:
         self._check_next(request.height)
+        self._check_chain(request)
         return super().finalize_block(request)
 
     def _check_next(self, height: int) -> None:
         """Raises WrongCall."""
         if height != (wanted := self.next_height):
             raise WrongCall(f"block {height}; the application is at {wanted - 1}, and its next block is {wanted}")
+
+    def _check_chain(self, request: BlockRequest) -> None:
+        """A block of another chain has the next height, too, and what it did could not be undone: an engine sees from
+        the app hash that follows that it does not fit. What a block says of its chain is who signed the last one, and
+        when it was made. Raises WrongCall."""
+        if not self.last_height:
+            return
+        strange = f"block {request.height} is of another chain"
+        voters = [vote.address for vote in request.last_commit.votes]
+        if voters and not any(is_validator(self.base, address) for address in voters):
+            raise WrongCall(f"{strange}: none of its {len(voters)} signers is known here")
+        last_ns = last_time_ns(self.base)
+        if 0 < last_ns < TIME_NS_MAX and request.time_ns <= last_ns:  # at its bounds it may stand still
+            raise WrongCall(
+                f"{strange}: its time, {format_rfc3339(request.time_ns)}, is not after the last block's, "
+                f"{format_rfc3339(last_ns)}"
+            )
 
     @property
     def next_height(self) -> int:

@@ -55,7 +55,6 @@ from dchat.home import identity, logs
 from dchat.home.errors import AlreadyRunning, HomeError
 from dchat.home.home import Home, load_genesis, load_validator_key, make_keys, write_genesis
 from dchat.home.home_lock import hold_home
-from dchat.home.text import safe_line
 from dchat.home.version import build_version
 from dchat.node.doors import listening
 from dchat.node.errors import CannotListen
@@ -110,16 +109,11 @@ def run_engine(home: Home, loaded: Loaded) -> int:
         with hold_home(home):
             return uvloop.run(_Process(home, config).main())
     except AlreadyRunning as error:
-        return _last_line(EXIT_FAILED, str(error))
+        return logs.last_line(EXIT_FAILED, str(error))
     except (HomeError, CannotListen, P2PError, ValueError) as error:
-        return _last_line(EXIT_USAGE, str(error))
+        return logs.last_line(EXIT_USAGE, str(error))
     except (StorageError, EngineError, NoRoom, OSError) as error:
-        return _last_line(exit_code_of(error), last_words(error))
-
-
-def _last_line(code: int, text: str) -> int:
-    logs.write_line(safe_line(f"dchat: {text}"))
-    return code
+        return logs.last_line(exit_code_of(error), last_words(error))
 
 
 class _Process:
@@ -149,7 +143,7 @@ class _Process:
                         raise
             code, reason = await ended
         if code:
-            return _last_line(code, reason)
+            return logs.last_line(code, reason)
         log.info("stopped", reason=reason)
         return int(code)
 

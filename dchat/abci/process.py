@@ -37,7 +37,6 @@ from dchat.home import logs
 from dchat.home.errors import AlreadyRunning, HomeError
 from dchat.home.home import Home
 from dchat.home.home_lock import hold_home
-from dchat.home.text import safe_line
 from dchat.home.version import build_version
 from dchat.node.doors import listening
 from dchat.node.errors import CannotListen
@@ -73,18 +72,13 @@ def serve(home: Home, config: Config, address: SocketAddress) -> int:
         with hold_home(home):
             return uvloop.run(_Process(home, config, address).main())
     except AlreadyRunning as error:
-        return _last_line(EXIT_FAILED, str(error))
+        return logs.last_line(EXIT_FAILED, str(error))
     except (HomeError, CannotListen, ValueError) as error:
-        return _last_line(EXIT_USAGE, str(error))
+        return logs.last_line(EXIT_USAGE, str(error))
     except HaltRequested as halt:
-        return _last_line(EXIT_UPGRADE, str(halt))
+        return logs.last_line(EXIT_UPGRADE, str(halt))
     except (StorageError, EngineError, NoRoom, OSError) as error:
-        return _last_line(exit_code_of(error), last_words(error))
-
-
-def _last_line(code: int, text: str) -> int:
-    logs.write_line(safe_line(f"dchat: {text}"))
-    return code
+        return logs.last_line(exit_code_of(error), last_words(error))
 
 
 class _Process:
@@ -117,7 +111,7 @@ class _Process:
             workers.close()
             database.close()
         if code:
-            return _last_line(code, reason)
+            return logs.last_line(code, reason)
         log.info("stopped", reason=reason)
         return int(code)
 

@@ -162,6 +162,8 @@ class DchatApplication:
         if is_exported(request.app_state_bytes):
             exported = read_exported(request.app_state_bytes)
             return self.go_on_from(request, exported, exported.chunks)
+        self._outcomes.clear()  # of a genesis before
+        self._finalized = None
         if self.stores.latest_version != NO_VERSION:
             self.stores.clear()
         app_state = parse_app_state(request.app_state_bytes)

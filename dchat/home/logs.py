@@ -77,6 +77,12 @@ def write_line(line: str) -> None:
     LossyStream(sys.stderr).write(f"{line}\n")
 
 
+def last_line(code: int, text: str) -> int:
+    """Why the process ends, after all other lines; returns `code`, with which it ends."""
+    write_line(safe_line(f"dchat: {text}"))
+    return code
+
+
 def configure(*, level: str, json_lines: bool, name: str = "") -> None:
     """Set up structlog. name: of the node, on each line. Callable again: the level and the form change at once."""
     global _level  # noqa: PLW0603 - the process has one log

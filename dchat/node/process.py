@@ -90,9 +90,9 @@ def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded]) -
         TooFewHandles,
         ValueError,
     ) as error:
-        return _last_line(code_of(error), str(error))
+        return logs.last_line(code_of(error), str(error))
     except (StorageError, EngineError, OSError) as error:
-        return _last_line(code_of(error), last_words(error))
+        return logs.last_line(code_of(error), last_words(error))
 
 
 def code_of(error: Exception) -> int:
@@ -117,16 +117,6 @@ def advice(home: Home, reason: str) -> str:
         ". This node executed a block otherwise than the others: `dchat debug autopsy --home "
         f"{home.root} PEER`, with the gRPC address of another node, names the transaction and the key"
     )
-
-
-def _last_line(code: int, text: str) -> int:
-    _say(f"dchat: {text}")
-    return code
-
-
-def _say(line: str) -> None:
-    """To whom started us, if somebody listens still: a closed pipe changes no exit code."""
-    logs.write_line(safe_line(line))
 
 
 class _Process:
@@ -190,9 +180,9 @@ class _Process:
         if self.successor is not None:
             return code
         if code:
-            return _last_line(code, f"{reason}{advice(self._home, reason)}")
+            return logs.last_line(code, f"{reason}{advice(self._home, reason)}")
         if self._stop_failed:
-            return _last_line(EXIT_FAILED, self._stop_failed)
+            return logs.last_line(EXIT_FAILED, self._stop_failed)
         log.info("stopped", reason=reason)
         return code
 
@@ -256,7 +246,7 @@ class _Process:
         log.error(str(halt))
         self.halt_height = halt.height
         self._choose_successor(halt, None)
-        return EXIT_UPGRADE if self.successor is not None else _last_line(EXIT_UPGRADE, str(halt))
+        return EXIT_UPGRADE if self.successor is not None else logs.last_line(EXIT_UPGRADE, str(halt))
 
     async def _after_halt(self, node: Node, halt: HaltRequested) -> int:
         """Consensus was left: say why, then hand over, or serve what there is for a while. Returns the exit code."""
@@ -269,7 +259,7 @@ class _Process:
         if halt.reason is HaltReason.UPGRADE_NEEDED and plan is not None:
             write_info(self._home, plan, halt.height)
         log.error(str(halt))
-        _say(str(halt))  # as tools look for it: a line of its own
+        logs.write_line(safe_line(str(halt)))  # as tools look for it: a line of its own
         is_stopping = await self._asked_within(LINGER_S)
         if not is_stopping and not self._choose_successor(halt, plan):
             await self._serve(node, self._loaded.config.upgrade.serve_for)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from consensus.abci.interface import (
     BlockRequest,
@@ -16,8 +18,12 @@ from consensus.abci.interface import (
     CheckTxType,
     CommitInfo,
     CommitResponse,
+    ExtendVoteRequest,
+    FinalizeBlockResponse,
     InfoRequest,
+    InfoResponse,
     QueryRequest,
+    Slices,
 )
 from consensus.abci_socket.address import SocketAddress
 from consensus.abci_socket.client import AbciClient
@@ -25,10 +31,12 @@ from consensus.abci_socket.codec import Call, encode_response
 from consensus.abci_socket.errors import ApplicationFailed, ApplicationGone
 from consensus.abci_socket.frames import frame
 from consensus.abci_socket.server import AbciServer
+from consensus.node.errors import TransactionRefused
 from consensus.node.home import NodeHome, make_network
 from consensus.node.node import Node, running
 from consensus.system.clock import ThreadWorkers
 from consensus.system.errors import EXIT_APPLICATION, ConsensusFailure, exit_code_of
+from consensus.types.params import BlockParams, ConsensusParams, EvidenceParams
 from storage.memory import MemoryStore
 from tests.support.engine.kvapp import KeyValueApp
 
@@ -159,6 +167,79 @@ async def test_what_is_no_answer_ends_the_node(tmp_path: Path, answer: bytes, wh
         with pytest.raises(ApplicationFailed, match=why):
             await asyncio.to_thread(client.info, INFO)
     assert [type(error) for error in lost] == [ApplicationFailed]
+
+
+async def test_what_holds_the_loop_is_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Audit 68: an application that hung over a vote's extension left a node that no signal could stop."""
+    monkeypatch.setattr("consensus.abci_socket.client.HOLDS_LOOP_S", 0.1)
+    lost: list[ConsensusFailure] = []
+    async with served(KeyValueApp(MemoryStore()), tmp_path / "s") as address, connected(address, lost) as client:
+        with pytest.raises(ApplicationFailed, match="did not answer extend_vote within"):
+            client.extend_vote(ExtendVoteRequest(b"", 1, 0, ()))  # in the loop that the application needs, too
+        with pytest.raises(ApplicationFailed, match="did not answer extend_vote"):
+            await asyncio.to_thread(client.info, INFO)
+    assert [exit_code_of(error) for error in lost] == [EXIT_APPLICATION]
+
+
+async def test_an_application_that_takes_long_is_waited_for_aloud(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consensus.abci_socket.client.SLOW_S", 0)
+    let_go = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await reader.read(1):
+            await let_go.wait()
+        writer.write(frame(encode_response(Call("info", InfoResponse("late", "", 0, 0, b"")))))
+        writer.write(frame(encode_response(Call("flush"))))
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_unix_server(slow, str(tmp_path / "s"))
+    with capture_logs() as lines:
+        async with server, connected(SocketAddress("unix", path=str(tmp_path / "s"))) as client:
+            asking = asyncio.create_task(asyncio.to_thread(client.info, INFO))
+            async with asyncio.timeout(WAIT_S):
+                while not any(one["event"] == "the application has not answered yet" for one in lines):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            let_go.set()
+            assert (await asyncio.wait_for(asking, WAIT_S)).data == "late"
+    assert {one["method"] for one in lines if one["event"] == "the application has not answered yet"} == {"info"}
+
+
+class Unreasonable(KeyValueApp):
+    def finalize_block(self, request: BlockRequest) -> Slices[FinalizeBlockResponse]:
+        done = yield from super().finalize_block(request)
+        return replace(done, app_hash=b"h" * 100_000) if request.height == 2 else done
+
+
+async def test_an_app_hash_that_no_header_can_have_ends_the_node(tmp_path: Path) -> None:
+    """Audit 69: each header, and each line of the log, had it: no proposal fitted any more, and nothing said so."""
+    [home] = make_network([tmp_path / "node"], chain_id="elsewhere", base_port=0)
+    lost: list[ConsensusFailure] = []
+    async with served(Unreasonable(MemoryStore()), tmp_path / "s") as address:
+        with capture_logs() as lines:
+            async with engine(home, address, lost) as node:
+                why = await asyncio.wait_for(asyncio.shield(node.ended), WAIT_S)
+    assert "the app hash has 100000 bytes; allowed: 256" in why
+    assert not any(one.get("exc_info") for one in lines)  # it is not ours: a line says all
+
+
+async def test_a_tiny_block_size_leaves_a_mempool_that_knows_it(tmp_path: Path) -> None:
+    class Tiny(KeyValueApp):
+        def finalize_block(self, request: BlockRequest) -> Slices[FinalizeBlockResponse]:
+            done = yield from super().finalize_block(request)
+            params = ConsensusParams(block=BlockParams(1, -1), evidence=EvidenceParams(max_bytes=0))
+            return replace(done, consensus_param_updates=params) if request.height == 1 else done
+
+    [home] = make_network([tmp_path / "node"], chain_id="elsewhere", base_port=0)
+    async with served(Tiny(MemoryStore()), tmp_path / "s") as address, engine(home, address, []) as node:
+        await asyncio.wait_for(node.wait_for_height(4), WAIT_S)
+        assert node.faults.down == {}
+        with pytest.raises(TransactionRefused, match="a block takes 0"):
+            await node.submit(b"a=1")
 
 
 @contextlib.asynccontextmanager

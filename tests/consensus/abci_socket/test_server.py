@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -28,7 +29,7 @@ from consensus.abci.interface import (
 )
 from consensus.abci.requests import NO_EXTENDED_COMMIT
 from consensus.abci_socket.address import SocketAddress
-from consensus.abci_socket.codec import Call
+from consensus.abci_socket.codec import Call, LoadChunk
 from consensus.abci_socket.frames import frame
 from consensus.abci_socket.server import CONNECTIONS_MAX, AbciServer
 from consensus.system.clock import ThreadWorkers
@@ -46,6 +47,7 @@ class Served(KeyValueApp):
         self.gate = True
         self.halt: HaltRequested | None = None
         self.begun: list[str] = []
+        self.chunk = b""
 
     def finalize_block(self, request: BlockRequest) -> Slices[FinalizeBlockResponse]:
         self.begun.append(f"finalize {request.height}")
@@ -61,6 +63,10 @@ class Served(KeyValueApp):
 
     def halt_before(self, height: int) -> HaltRequested | None:
         return self.halt
+
+    def load_snapshot_chunk(self, height: int, format: int, chunk: int) -> bytes:
+        self.begun.append("chunk")
+        return self.chunk
 
     def query(self, request: QueryRequest) -> QueryResponse:
         if request.path == "/broken":
@@ -174,6 +180,54 @@ async def test_a_commit_without_a_block_is_refused() -> None:
         wire.send(Call("commit"))
         assert "no block was finalized" in (await closed(wire))[0]
         assert bench.failures == []
+
+
+async def test_of_two_engines_neither_commits_the_others_block() -> None:
+    """Audit 64: a commit made durable whichever block had been finalized last, over whichever connection."""
+    async with served() as bench, wire_to(bench.address) as one, wire_to(bench.address) as other:
+        ours = await one.ask("finalize_block", block(1, b"a=1"))
+        theirs = await other.ask("finalize_block", block(1, b"a=2"))
+        assert ours.app_hash != theirs.app_hash
+        one.send(Call("commit"))
+        assert "one engine" in (await closed(one))[0]
+        assert bench.app.height == 0
+        await other.ask("commit")
+        assert bench.app.pairs == {"a": "2"}
+        # an engine that was killed between the two comes again, and its last connection is not seen to be gone
+        await other.ask("finalize_block", block(2, b"b=1"))
+        async with wire_to(bench.address) as again:
+            await again.ask("finalize_block", block(2, b"b=2"))
+            await again.ask("commit")
+        assert bench.app.pairs == {"a": "2", "b": "2"}
+        assert bench.failures == []
+
+
+async def test_who_does_not_read_is_not_answered_without_end() -> None:
+    """Audit 65: all that came in one piece was answered before anything was read: 256 KiB asked for gigabytes."""
+    asked = 2_000
+    async with served() as bench, wire_to(bench.address) as wire:
+        bench.app.chunk = b"c" * 200_000
+        wire.send(*[Call("load_snapshot_chunk", LoadChunk(1, 1, 0))] * asked)
+        async with asyncio.timeout(10):
+            while len(bench.app.begun) < 2:  # noqa: ASYNC110 - plain data of the application
+                await asyncio.sleep(0.001)
+        asked_by_others = 400
+        async with wire_to(bench.address) as other:
+            for _ in range(asked_by_others):
+                await other.ask("load_snapshot_chunk", LoadChunk(1, 1, 0))
+        answered = len(bench.app.begun) - asked_by_others
+        assert answered < 100, answered  # some megabytes, which fit in the sockets' buffers
+        assert await wire.receive() == Call("load_snapshot_chunk", bench.app.chunk)
+
+
+async def test_a_connection_whose_engine_is_gone_without_a_word_is_seen() -> None:
+    """Audit 66: each took a place for ever, and after four losses of power no engine had one."""
+    async with served() as bench, wire_to(bench.address) as wire:
+        await wire.ask("echo", "")
+        assert bench.server._server is not None
+        for listening in bench.server._server.sockets:  # what it accepts has these from it
+            assert listening.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 60
 
 
 async def test_what_the_application_raises_ends_it() -> None:

@@ -107,6 +107,40 @@ def test_a_block_that_is_not_the_next_is_refused(genesis: GenesisDoc) -> None:
             app.process_proposal(block(genesis, height))
 
 
+def test_blocks_of_another_chain_are_refused_before_they_are_executed(genesis: GenesisDoc) -> None:
+    """Audit 67: an engine of another chain that is ahead handed them over, and the state took them."""
+    app = served()
+    app.init_chain(asked(genesis))
+    for height in (1, 2):
+        drain(app.finalize_block(block(genesis, height)))
+        app.commit()
+    good = block(genesis, 3)
+    strangers = CommitInfo(0, (VoteInfo(b"\x01" * 20, 10, 2), VoteInfo(b"\x02" * 20, 10, 2)))
+    for bad, why in (
+        (replace(good, last_commit=strangers), "none of its 2 signers is known"),
+        (replace(good, time_ns=block(genesis, 2).time_ns), "is not after the last block's"),
+    ):
+        with pytest.raises(WrongCall, match=why):
+            app.finalize_block(bad)
+    with pytest.raises(WrongCall, match="has blocks up to 2"):
+        app.init_chain(asked(genesis))
+    one_known = CommitInfo(0, (*strangers.votes, *good.last_commit.votes[:1]))
+    drain(app.finalize_block(replace(good, last_commit=one_known)))
+    app.commit()
+    assert app.last_height == 3
+
+
+def test_a_genesis_forgets_what_was_executed_on_the_one_before(genesis: GenesisDoc) -> None:
+    app, changed = served(), json.loads(genesis.app_state)
+    app.init_chain(asked(genesis))
+    first = drain(app.process_proposal(block(genesis, 1)))
+    assert first.accepted
+    before = drain(app.finalize_block(block(genesis, 1))).app_hash
+    changed["currency"]["accounts"][0]["balance"] = str(int(changed["currency"]["accounts"][0]["balance"]) + 1)
+    app.init_chain(asked(genesis, json.dumps(changed).encode()))
+    assert drain(app.finalize_block(block(genesis, 1))).app_hash != before
+
+
 def test_what_a_served_snapshot_needs_is_not_let_go(genesis: GenesisDoc) -> None:
     app = served(retain_blocks=1)
     app.init_chain(asked(genesis))
