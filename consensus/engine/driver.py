@@ -325,10 +325,7 @@ class ConsensusDriver(Entrance):
         self._timers.cancel_all()
         core, why = self.core, f"{last_words(error)}{self._work.why(error)}"
         where = f"height {core.height} round {core.round} step {core.step.name}"
-        log.critical(
-            "consensus failed", height=core.height, round=core.round, step=core.step.name, why=why,
-            exc_info=traced(error),
-        )  # fmt: skip
+        log.critical("consensus failed", where=where, why=why, exc_info=traced(error))
         self._alarms.fatal(exit_code_of(error), f"consensus failed at {where}: {why}")
         self._cancel_others()
 
