@@ -1,7 +1,8 @@
 """Many signature checks in one call, and the memory of those that passed.
 
 `verify_many` is meant to run in a worker thread on `CHUNK_CHECKS` checks or more: each Ed25519 check releases the
-GIL, and a chunk makes the hand-over to the thread cost little per check.
+GIL, and a chunk makes the hand-over to the thread cost little per check. With the native part (`crypto.native`) they
+are verified as one batch, at less than half the cost each, with the same answers.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-from crypto.keys import PubKey
+from crypto import native
+from crypto.keys import ED25519, PubKey, ed25519_verify
 
 Check: TypeAlias = tuple[PubKey, bytes, bytes]  # (public key, message, signature)
 
@@ -18,8 +20,17 @@ CHUNK_CHECKS: Final = 32  # about 1.6 ms of work: a hand-over of 50 µs is then 
 CACHE_CHECKS_MAX: Final = 65_536  # about 20 MB: several blocks' commits and a full mempool
 
 
+def verify_ed25519(checks: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
+    """One answer per (public key, message, signature), in order. Never raises for what the checks contain."""
+    if native.is_used():
+        return native.verify_batch(checks)
+    return [ed25519_verify(key, message, signature) for key, message, signature in checks]
+
+
 def verify_many(checks: Sequence[Check]) -> list[bool]:
     """One answer per check, in order. Never raises for what the checks contain."""
+    if len(checks) > 1 and all(key.type == ED25519 for key, _, _ in checks):
+        return verify_ed25519([(key.bytes, message, signature) for key, message, signature in checks])
     return [key.verify(message, signature) for key, message, signature in checks]
 
 
@@ -60,4 +71,11 @@ class SignatureCache:
 
     def verify_many(self, checks: Sequence[Check]) -> list[bool]:
         """As `crypto.batch.verify_many`, skipping what is remembered."""
-        return [self.verify(check) for check in checks]
+        missing = [check for check in checks if check not in self]
+        if not missing:
+            return [True] * len(checks)
+        found = dict(zip(missing, verify_many(missing), strict=True))
+        for check, holds in found.items():
+            if holds:
+                self.add(check)
+        return [found.get(check, True) for check in checks]

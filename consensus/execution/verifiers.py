@@ -3,7 +3,8 @@
 A thread asks for the interpreter's lock again after each signature, and waits for it while the loop is busy: beside a
 loop that executes blocks, two threads verified 8,000 a second and halved what the loop did. A helper's process has a
 lock of its own; a batch costs the loop one write and one read. What it answers is a fact of the three values; a helper
-that fails is given up, and its batch goes to the threads.
+that fails is given up, and its batch goes to the threads. The native part (`crypto.native`) lets go of the lock once
+for a whole batch: with it threads are all that is needed.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ import structlog
 from consensus.execution.verifying import encode_request
 from consensus.system.clock import Workers
 from consensus.system.errors import EngineError
-from crypto.batch import CHUNK_CHECKS
-from crypto.keys import ed25519_verify
+from crypto import native
+from crypto.batch import CHUNK_CHECKS, verify_ed25519
 
 Checks: TypeAlias = Sequence[tuple[bytes, bytes, bytes]]  # (ed25519 public key, message, signature)
 
@@ -59,13 +60,14 @@ class ThreadVerifiers:
     def end(self) -> None: ...
 
     async def verify(self, checks: Checks) -> list[bool]:
-        chunks = [checks[start : start + CHUNK_CHECKS] for start in range(0, len(checks), CHUNK_CHECKS)]
+        size = BATCH_CHECKS if native.is_used() else CHUNK_CHECKS
+        chunks = [checks[start : start + size] for start in range(0, len(checks), size)]
         answers = await asyncio.gather(*(self._workers.run(_judge_of(chunk)) for chunk in chunks))
         return [answer for chunk in answers for answer in chunk]
 
 
 def _judge_of(chunk: Checks) -> Callable[[], list[bool]]:
-    return lambda: [ed25519_verify(*check) for check in chunk]
+    return lambda: verify_ed25519(chunk)
 
 
 def _spawn(end: int) -> Popen[bytes]:
@@ -132,9 +134,9 @@ class HelperVerifiers:
     """In processes from `begin` to `end`, where the machine has a core for them; in threads otherwise."""
 
     def __init__(self, workers: Workers, *, helpers: int | None = None) -> None:
-        """helpers: how many processes; by default as many as there are cores beside the loop's, two at most."""
-        cores = len(os.sched_getaffinity(0))
-        self._count = min(HELPERS_MAX, cores - 1) if helpers is None else helpers
+        """helpers: how many processes; by default none with the native part, else as many as there are cores beside
+        the loop's, two at most."""
+        self._asked = helpers
         self._workers, self._threads = workers, ThreadVerifiers(workers)
         self._helpers: list[Helper] = []
         self._wanted = 0
@@ -143,7 +145,11 @@ class HelperVerifiers:
 
     def begin(self) -> None:
         if not self._failed:
-            self._wanted = self._count
+            self._wanted = self._helpers_wanted() if self._asked is None else self._asked
+
+    @staticmethod
+    def _helpers_wanted() -> int:
+        return 0 if native.is_used() else min(HELPERS_MAX, len(os.sched_getaffinity(0)) - 1)
 
     def end(self) -> None:
         self._wanted, self._failed = 0, False

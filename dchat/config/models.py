@@ -105,13 +105,14 @@ class ValidatorSection(Section):
 
 
 class NodeSection(Section):
-    """Which application this node's engine runs."""
+    """Which application this node's engine runs, and with what."""
 
     proxy_app: str = option(
         "",
         "tcp://HOST:PORT or unix://PATH of another application than dchat's own, which answers ABCI 2.0 there "
         "(docs/abci.md). Empty: dchat's, in this process.",
     )
+    native: bool = option(True, "Use the native part where it is built (docs/native.md).")
 
     @field_validator("proxy_app")
     @classmethod

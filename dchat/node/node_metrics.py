@@ -18,6 +18,7 @@ from consensus.engine.skew import ClockSkew
 from consensus.execution.metrics import Timing
 from consensus.node.gossip import Gossip
 from consensus.state.results import Event
+from crypto import native
 from dchat.app.economy_queries import EconomyQueries
 from dchat.autopsy.own import OwnTrails
 from dchat.backups.keeper import Keeper
@@ -120,6 +121,7 @@ class NodeMetrics:
             [(("in",), traffic["in"]), (("out",), traffic["out"])],
         )
         yield gauge("dchat_memory_usage_bytes", "Resident memory.", memory_bytes())
+        yield gauge("dchat_native_used", "1 when the native part is used (docs/native.md).", native.is_used())
         yield gauge(
             "dchat_network_partition_detected",
             "1 when no block came for long and fewer than 2/3 of the voting power vote in this round.",

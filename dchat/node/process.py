@@ -30,6 +30,7 @@ from consensus.p2p.conn.node_key import NodeKey
 from consensus.state.validation import EXECUTED_FIELDS
 from consensus.system.errors import EXIT_CONSENSUS_FAILURE, EngineError, exit_code_of
 from consensus.system.machine import EXIT_DISK, EXIT_MACHINE, last_words
+from crypto import native
 from crypto.keys import PrivKey
 from dchat.config import Config, Loaded
 from dchat.config.genesis_options import GENESIS_OPTIONS
@@ -70,6 +71,7 @@ def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded]) -
         level=config.log.level, json_lines=config.log.json_lines, name=config.validator.moniker or host_name()
     )
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    native.switch(config.node.native)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the loop hears it: options were read just now
     try:
         fitted = check_machine(home, config)
@@ -147,6 +149,7 @@ class _Process:
             chain_id=genesis.chain_id,
             home=str(home.root),
             pid=os.getpid(),
+            native=native.state(),
         )
         node_key = NodeKey.load(home.node_key)
         if not await self._join(genesis, node_key, validator_key):

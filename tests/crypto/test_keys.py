@@ -17,10 +17,7 @@ from crypto.keys import (
     ed25519_verify,
     ed25519_verify_zip215,
 )
-
-P = 2**255 - 19
-L = 2**252 + 27742317777372353535851937790883648493
-D = -121665 * pow(121666, P - 2, P) % P
+from tests.support.ed25519 import SMALL, L, decompress, of_mixed_order
 
 
 def test_published_addresses() -> None:
@@ -66,52 +63,6 @@ def test_signatures_bind_key_and_message(make) -> None:  # type: ignore[no-untyp
     assert keys.make_priv_key(key.type, key.bytes).pub_key == key.pub_key
 
 
-def add(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
-    (x1, y1), (x2, y2) = a, b
-    t = D * x1 * x2 * y1 * y2 % P
-    x = (x1 * y2 + x2 * y1) * pow(1 + t, P - 2, P) % P
-    y = (y1 * y2 + x1 * x2) * pow(1 - t, P - 2, P) % P
-    return x, y
-
-
-def decompress(y: int) -> tuple[int, int] | None:
-    xx = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
-    x = pow(xx, (P + 3) // 8, P)
-    if x * x % P != xx:
-        x = x * pow(2, (P - 1) // 4, P) % P
-    return (x, y % P) if x * x % P == xx else None
-
-
-def multiply(point: tuple[int, int], scalar: int) -> tuple[int, int]:
-    result = (0, 1)
-    while scalar:
-        if scalar & 1:
-            result = add(result, point)
-        point = add(point, point)
-        scalar >>= 1
-    return result
-
-
-def small_order_encodings() -> list[bytes]:
-    """Every 32-byte string that ZIP-215 reads as a point of order 1, 2, 4 or 8, canonical or not: 14 of them."""
-    y, generator = 2, (0, 1)
-    while multiply(generator, 4) == (0, 1):
-        point = decompress(y)
-        generator = multiply(point, L) if point else generator
-        y += 1
-    encodings = set()
-    for k in range(8):
-        x, y = multiply(generator, k)
-        for value in (y, y + P):
-            for sign in (0, 1):
-                if value < 2**255 and (x & 1 == sign or x == 0):
-                    encodings.add((value | sign << 255).to_bytes(32, "little"))
-    return sorted(encodings)
-
-
-SMALL = small_order_encodings()
-
-
 def test_zip215_accepts_every_small_order_pair() -> None:
     """With s = 0 the equation holds for each pair; libsodium refuses them all, CometBFT accepts them all."""
     assert len(SMALL) == 14
@@ -131,22 +82,7 @@ def test_a_scalar_of_the_groups_order_or_more_is_refused() -> None:
 
 def test_mixed_order_signatures_follow_the_cofactored_equation() -> None:
     """R shifted by a small-order point passes ZIP-215 when k is computed over the bytes as given."""
-    import hashlib
-
-    seed = hashlib.sha512(sha256(b"mixed")).digest()
-    a = int.from_bytes(seed[:32], "little") & ((1 << 254) - 8) | 1 << 254
-    base = decompress(4 * pow(5, P - 2, P) % P)
-    assert base is not None
-    if base[0] & 1:
-        base = (P - base[0], base[1])
-    encode = lambda q: (q[1] | (q[0] & 1) << 255).to_bytes(32, "little")  # noqa: E731
-    public = encode(multiply(base, a))
-    nonce = 123456789
-    torsion = decompress(0)  # order 4
-    assert torsion is not None
-    shifted = encode(add(multiply(base, nonce), torsion))
-    k = int.from_bytes(hashlib.sha512(shifted + public + b"m").digest(), "little")
-    signature = shifted + ((nonce + k * a) % L).to_bytes(32, "little")
+    public, signature = of_mixed_order(b"m")
     assert ed25519_verify(public, b"m", signature)
     assert not ed25519_verify(public, b"n", signature)
 

@@ -13,6 +13,7 @@ import aiohttp
 import click
 
 from consensus.formats.units import MIB
+from crypto import native
 from dchat.cli.terminal.ask import node_address, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Refusal, own_node, show_json
 from dchat.client.client import Client, quoted
@@ -117,4 +118,5 @@ def sync_info(answer: GetStatusResponse, *, halted: bool) -> dict[str, Any]:
 @click.command(cls=Command)
 def version() -> None:
     """The versions of this build and of what it speaks."""
-    show_json({"dchat": build_version(), "engine": ENGINE_VERSION, "block_protocol": 11, "abci": "2.0.0"})
+    versions = {"dchat": build_version(), "engine": ENGINE_VERSION, "block_protocol": 11, "abci": "2.0.0"}
+    show_json({**versions, "native": native.state()})

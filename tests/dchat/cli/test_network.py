@@ -30,6 +30,7 @@ from chain.tx.messages import (
     RegisterIdentity,
     channel_id,
 )
+from crypto import native
 from dchat.cli.local import testnet_control
 from dchat.cli.main import dchat as dchat_command
 from dchat.client.client import Client, NodeUnreachable
@@ -43,6 +44,9 @@ from tests.support.cli.network import DCHAT, PACE
 pytestmark = pytest.mark.network
 
 ROOT = Path(__file__).parents[3]
+
+
+WITHOUT_NATIVE = (3, 4)  # beside two that use the native part, where it is built: both kinds agree
 
 
 @pytest.fixture
@@ -59,6 +63,9 @@ def running(folder: Path, validators: int) -> Iterator[Network]:
     made = make_network(folder, validators=validators, pace=PACE, ports=free_ports(validators))
     try:
         for node in made.nodes:
+            if node.index in WITHOUT_NATIVE:
+                options = made.home_of(node) / "validator-config.toml"
+                options.write_text(f"{options.read_text()}\n[node]\nnative = false\n")
             processes.start(made, node)
         yield made
     finally:
@@ -370,6 +377,8 @@ async def test_four_validators_agree_through_a_kill(network: Network) -> None:
         text = processes.log_file(network, node).read_text()
         assert "event=stopped" in text.splitlines()[-1]
         assert "level=critical" not in text
+        here = native.state()
+        assert (" native=off" in text) == (here == "off" or (here == "on" and node.index in WITHOUT_NATIVE))
 
 
 async def test_two_of_four_make_no_block_and_three_do(network: Network) -> None:
