@@ -57,13 +57,18 @@ def parse_validator_key(text: str | bytes) -> PrivKey:
 
 @dataclass(frozen=True, slots=True)
 class SignState:
-    """The last thing that a signer signed. step: 0 nothing yet, 1 proposal, 2 prevote, 3 precommit."""
+    """The last thing that a signer signed. step: 0 nothing yet, 1 proposal, 2 prevote, 3 precommit.
+
+    slots: the id of the file beside it that knows what was signed below this position (consensus/privval/record.py); a
+    field of ours, which CometBFT passes over. Empty: this is all.
+    """
 
     height: int = 0
     round: int = 0
     step: int = 0
     signature: bytes = b""
     sign_bytes: bytes = b""
+    slots: bytes = b""
 
     @property
     def position(self) -> tuple[int, int, int]:
@@ -78,6 +83,8 @@ def format_sign_state(state: SignState) -> str:
         value["signature"] = base64.b64encode(state.signature).decode()
     if state.sign_bytes:
         value["signbytes"] = state.sign_bytes.hex().upper()
+    if state.slots:
+        value["slots"] = state.slots.hex()
     return dumps(value, indent=2)
 
 
@@ -95,6 +102,7 @@ def parse_sign_state(text: str | bytes) -> SignState:
             fields.int32("step"),
             fields.base64("signature"),
             fields.hex("signbytes"),
+            fields.hex("slots"),
         )
     except Malformed as error:
         raise InvalidFile(str(error)) from error

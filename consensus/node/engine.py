@@ -93,6 +93,7 @@ class Engine:
     evidence: EvidencePool
     executor: BlockExecutor
     wal: Wal
+    signer: FileSigner
     switch: Switch
     driver: ConsensusDriver
     gossip: Gossip
@@ -129,9 +130,9 @@ class Engine:
         set_block_limits(pool, state)
         machine.disk.make_directory(kept.data)
         wal = Wal(machine.disk, kept.wal, now_ns=clock.now_ns, **kept.wal_limits)
-        signer = choices.sign(open_file_signer(machine.disk, key, kept.sign_state, blocks))
+        signer = open_file_signer(machine.disk, key, kept.sign_state, blocks)
         driver = ConsensusDriver(
-            choices.core, state, executor, wal=wal, signer=signer, clock=clock, workers=workers,
+            choices.core, state, executor, wal=wal, signer=choices.sign(signer), clock=clock, workers=workers,
             alarms=Alarms(fatal, fault=lambda peer_id, why: drop_peer(switch, peer_id, why), halt=on_halt),
             watch_before_signing_ns=choices.watch_before_signing_ns, watch_heights=choices.watch_heights,
             fail_point=machine.fail_point,
@@ -142,8 +143,13 @@ class Engine:
         )  # fmt: skip
         return Engine(
             app=app, blocks=blocks, states=states, pool=pool, evidence=evidence, executor=executor, wal=wal,
-            switch=switch, driver=driver, gossip=gossip,
+            signer=signer, switch=switch, driver=driver, gossip=gossip,
         )  # fmt: skip
+
+    def close(self) -> None:
+        """The files of log and signer, after all that uses them has stopped."""
+        self.wal.close()
+        self.signer.close()
 
 
 def states_height(states: StateStore) -> int:

@@ -164,7 +164,7 @@ class Node:
                 log.error("a part did not stop cleanly", part=type(part).__name__, error=repr(error))
                 errors.append(error)
         await self._tasks.stop()
-        self.engine.wal.close()
+        self.engine.close()
         if errors:
             raise errors[0]
 

@@ -1,7 +1,8 @@
 """Signing votes and proposals without ever contradicting oneself.
 
-The file signer keeps the last signed height, round and step in CometBFT's state file. The record is on disk, file
-and folder synced, before a signature leaves: after any stop it either knows of a signature or nobody saw it.
+The file signer keeps the last signed height, round and step in CometBFT's state file and the slots beside it
+(record.py). The record is on disk, synced, before a signature leaves: after any stop it either knows of a signature or
+nobody saw it.
 It refuses: what is below its record; another content for the same height, round and step; what is at or below the
 floor, a height that arrived already decided; and to exist without its record, unless a new one is asked for.
 Signing blocks on the disk: call it from a worker thread.
@@ -18,9 +19,10 @@ from typing import Final, Protocol
 
 from google.protobuf.message import DecodeError
 
-from consensus.documents.files import SignState, format_sign_state, parse_sign_state
+from consensus.documents.files import SignState, format_sign_state
 from consensus.formats.errors import InvalidFile
 from consensus.formats.timestamps import read_timestamp
+from consensus.privval.record import SignRecord
 from consensus.system.disk import Disk
 from consensus.system.errors import SignerError, SigningRefused
 from consensus.types.ids import BlockID, PartSetHeader
@@ -92,14 +94,14 @@ RECORD_DAMAGED: Final = (
 
 
 class FileSigner:
-    """Raises SignerError when the state file is missing or no state file."""
+    """Raises SignerError when the state file is missing or no state file. Close it: only then that file says all."""
 
     def __init__(self, disk: Disk, key: PrivKey, state_path: Path) -> None:
-        self._disk, self._key, self._path = disk, key, state_path
+        self._key = key
         self._lock = threading.Lock()
         self._floor = 0
-        self._state = _load(disk, state_path)
-        if why := record_fault(self._state, key.pub_key):
+        self._record = _load(disk, state_path, key.pub_key.address)
+        if why := record_fault(self.state, key.pub_key):
             raise SignerError(f"{state_path}: {why}. {RECORD_DAMAGED}")
 
     @staticmethod
@@ -115,18 +117,23 @@ class FileSigner:
 
     @property
     def last_height(self) -> int:
-        return self._state.height
+        return self.state.height
 
     @property
     def last_position(self) -> tuple[int, int, int]:
-        return self._state.position
+        return self.state.position
 
     @property
     def state(self) -> SignState:
-        return self._state
+        return self._record.state
+
+    def close(self) -> None:
+        """After the last signature: the state file says all again. Where the disk refuses that is said, not raised."""
+        with self._lock:
+            self._record.close()
 
     def last_vote(self, chain_id: str) -> Vote | None:
-        state = self._state
+        state = self.state
         if state.step not in VOTE_STEPS.values() or not state.signature:
             return None
         message = _canonical(SignStep(state.step), state.sign_bytes)
@@ -165,7 +172,7 @@ class FileSigner:
 
     def _sign(self, request: _Request) -> tuple[bytes, bytes]:
         """The signature and the bytes that it signs: the request's, or those signed before at another time."""
-        last = self._state
+        last = self.state
         where = f"height {request.height} round {request.round} {request.step.name.lower()}"
         if request.height <= self._floor:
             raise SigningRefused(f"{where}: height {self._floor} arrived decided; nothing at or below it is signed")
@@ -176,8 +183,7 @@ class FileSigner:
             return self._repeat(request, last, where)
         signature = self._key.sign(request.sign_bytes)
         state = SignState(request.height, request.round, int(request.step), signature, request.sign_bytes)
-        self._disk.replace(self._path, format_sign_state(state).encode())
-        self._state = state
+        self._record.write(state)
         return signature, request.sign_bytes
 
     def _repeat(self, request: _Request, last: SignState, where: str) -> tuple[bytes, bytes]:
@@ -206,16 +212,14 @@ def record_fault(state: SignState, pub_key: PubKey) -> str:
     return ""
 
 
-def _load(disk: Disk, path: Path) -> SignState:
+def _load(disk: Disk, path: Path, address: bytes) -> SignRecord:
     try:
-        text = disk.read(path)
+        return SignRecord(disk, path, address)
     except FileNotFoundError as error:
         raise SignerError(
             f"{path}: the sign state is missing. Without it this key could sign twice. Restore the file; a new, empty "
             "one is right only for a key that has never signed"
         ) from error
-    try:
-        return parse_sign_state(text)
     except InvalidFile as error:
         raise SignerError(f"{path}: {error}. {RECORD_DAMAGED}") from error
 

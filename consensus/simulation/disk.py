@@ -1,4 +1,5 @@
-"""A disk in memory that can crash: what was not synced may be lost, whole or from the tail, byte by byte."""
+"""A disk in memory that can crash: what was not synced may be lost, whole or from the tail, byte by byte. Of what was
+written in place and not synced the first bytes may be there."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from consensus.system.disk import AppendFile, Disk
+from consensus.system.disk import AppendFile, Disk, PlacedFile
 
 
 class Stopped(BaseException):
@@ -17,6 +18,18 @@ class Inode:
     def __init__(self, data: bytes = b"") -> None:
         self.data = bytearray(data)
         self.synced = len(data)  # how much of it a crash keeps for sure
+        self.placed: list[tuple[int, bytes, bytes]] = []  # written in place since: where, what was there, what is
+
+    def left(self, placed_bytes: int) -> bytearray:
+        """The bytes, of which a crash keeps so many of those written in place and not synced."""
+        data = bytearray(self.data)
+        for offset, before, _ in reversed(self.placed):
+            data[offset : offset + len(before)] = before
+        for offset, _, after in self.placed:
+            kept = after[: max(0, placed_bytes)]
+            data[offset : offset + len(kept)] = kept
+            placed_bytes -= len(after)
+        return data
 
 
 class SimulatedFile:
@@ -37,6 +50,27 @@ class SimulatedFile:
         self._is_closed = True
 
 
+class SimulatedPlacedFile:
+    def __init__(self, disk: SimulatedDisk, path: Path, inode: Inode) -> None:
+        self._disk, self._path, self._inode = disk, path, inode
+        self._is_closed = False
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        assert not self._is_closed, f"{self._path}: its number may be another file's by now"
+        inode, end = self._inode, offset + len(data)
+        assert end <= inode.synced, (self._path, offset, len(data))
+        self._disk.hook("write", self._path)
+        inode.placed.append((offset, bytes(inode.data[offset:end]), data))
+        inode.data[offset:end] = data
+
+    def sync(self) -> None:
+        self._disk.hook("sync", self._path)
+        self._inode.placed.clear()
+
+    def close(self) -> None:
+        self._is_closed = True
+
+
 class SimulatedDisk:
     """Names are durable after sync_directory only. `hook(action, path)` may raise, to stop between two actions."""
 
@@ -50,7 +84,7 @@ class SimulatedDisk:
         """The disk after the machine stopped: of each file what was synced, and this much of what was not."""
         after = SimulatedDisk()
         for path, inode in self.durable.items():
-            kept = bytes(inode.data[: inode.synced + kept_tail_bytes])
+            kept = bytes(inode.left(kept_tail_bytes)[: inode.synced + kept_tail_bytes])
             after.files[path] = after.durable[path] = Inode(kept)
         after.folders = set(self.folders)
         return after
@@ -59,6 +93,9 @@ class SimulatedDisk:
         if path not in self.files:
             self.hook("create", path)
         return SimulatedFile(self, path, self.files.setdefault(path, Inode()))
+
+    def open_in_place(self, path: Path) -> PlacedFile:
+        return SimulatedPlacedFile(self, path, self._inode(path))
 
     def _inode(self, path: Path) -> Inode:
         if path not in self.files:

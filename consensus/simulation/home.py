@@ -92,12 +92,13 @@ class SimDisk(SimulatedDisk):
 
 def _copy(inode: Inode) -> Inode:
     copy = Inode(bytes(inode.data))
-    copy.synced = inode.synced
+    copy.synced, copy.placed = inode.synced, list(inode.placed)
     return copy
 
 
 def _spoiled(inode: Inode, rng: random.Random) -> Inode:
-    data, synced = bytes(inode.data), inode.synced
+    placed = sum(len(after) for _, _, after in inode.placed)
+    data, synced = bytes(inode.left(rng.randint(0, placed) if placed else 0)), inode.synced
     if len(data) > synced and rng.random() > WHOLE_TAIL:
         data = data[: rng.randint(synced, len(data))]
         if rng.random() < 0.2:

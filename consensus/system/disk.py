@@ -22,8 +22,23 @@ class AppendFile(Protocol):
     def close(self) -> None: ...
 
 
+class PlacedFile(Protocol):
+    """A file whose bytes are written over in place; its size stays."""
+
+    def write_at(self, offset: int, data: bytes) -> None: ...
+    def sync(self) -> None:
+        """What was written is durable: the data alone, since neither size nor name changed."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class Disk(Protocol):
     def open_append(self, path: Path) -> AppendFile: ...
+    def open_in_place(self, path: Path) -> PlacedFile:
+        """One that is there, with all of its bytes written. Raises FileNotFoundError."""
+        ...
+
     def read(self, path: Path) -> bytes:
         """Raises FileNotFoundError."""
         ...
@@ -85,11 +100,40 @@ class OsAppendFile:
             os.close(fd)
 
 
+class OsPlacedFile:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        view = memoryview(data)
+        with _of(self._path):
+            while view:
+                written = os.pwrite(self._fd, view, offset)
+                offset, view = offset + written, view[written:]
+
+    def sync(self) -> None:
+        with _of(self._path):
+            _sync_data(self._fd)
+
+    def close(self) -> None:
+        """Idempotent, as an append file's."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+_sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no call that leaves out the file's times
+
+
 class OsDisk:
     """The real one."""
 
     def open_append(self, path: Path) -> AppendFile:
         return OsAppendFile(path)
+
+    def open_in_place(self, path: Path) -> PlacedFile:
+        return OsPlacedFile(path)
 
     def read(self, path: Path) -> bytes:
         return path.read_bytes()

@@ -21,12 +21,13 @@ from consensus.documents.files import (
     SignState,
     format_sign_state,
     format_validator_key,
-    parse_sign_state,
     parse_validator_key,
 )
 from consensus.documents.genesis import GenesisDoc, parse_genesis
 from consensus.formats.errors import InvalidFile, InvalidGenesis
 from consensus.p2p.conn.node_key import NodeKey
+from consensus.privval.record import read_record
+from consensus.system.disk import OsDisk
 from consensus.system.files import write_new, write_new_secret
 from crypto.keys import Ed25519PrivKey, PrivKey
 from dchat.config import CONFIG_FILE, Config
@@ -142,7 +143,7 @@ def make_keys(home: Home) -> list[Path]:
 def _is_empty_record(path: Path) -> bool:
     """Nothing was signed under it."""
     try:
-        return parse_sign_state(path.read_bytes()) == SignState()
+        return read_record(OsDisk(), path) == SignState()
     except InvalidFile as error:
         raise HomeError(f"{path}: {error}") from None
 

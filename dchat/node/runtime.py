@@ -48,7 +48,6 @@ from consensus.p2p.conn.node_info import NodeInfo
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.p2p.switch import Switch
 from consensus.statesync.chunks import ChunkFolder
-from consensus.stores.wal import Wal
 from consensus.system.clock import Clock, LoopClock, ThreadWorkers, Workers, steady_clock
 from consensus.system.disk import OsDisk
 from consensus.system.tasks import Faults, Tasks
@@ -239,7 +238,7 @@ class Node:
     app: DchatApplication
     pool: Pool
     executor: BlockExecutor
-    wal: Wal
+    engine: Engine
     driver: ConsensusDriver
     switch: Switch
     gossip: Gossip
@@ -346,7 +345,7 @@ class Node:
         await self.tasks.stop()
         await self.journal.close()
         self.workers.close()
-        self.wal.close()
+        self.engine.close()
         self.databases.close()
         if errors:
             raise errors[0]
@@ -383,7 +382,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
         ),
     )  # fmt: skip
     blocks, states, pool, evidence = engine.blocks, engine.states, engine.pool, engine.evidence
-    executor, wal, driver, gossip = engine.executor, engine.wal, engine.driver, engine.gossip
+    executor, driver, gossip = engine.executor, engine.driver, engine.gossip
     find_peers(switch, home, config, chance)
     answers = Answers(blocks, states, app.queries)
     watch = CommitWatch(answers.is_saved)
@@ -415,9 +414,9 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     driver.add_saved_listener(SafeListener("metrics", doors.metrics, faults))
     tell_subscribers(driver, doors.hub, faults)
     return Node(
-        home=home, config=config, genesis=genesis, databases=databases, app=app, pool=pool, executor=executor, wal=wal,
-        driver=driver, switch=switch, gossip=gossip, workers=workers, views=views, doors=doors, retention=retention,
-        snapshots=maker, journal=journal, validator_key=validator_key.pub_key, fatal=given.fatal, feed=feed,
+        home=home, config=config, genesis=genesis, databases=databases, app=app, pool=pool, executor=executor,
+        engine=engine, driver=driver, switch=switch, gossip=gossip, workers=workers, views=views, doors=doors,
+        retention=retention, snapshots=maker, journal=journal, validator_key=validator_key.pub_key, fatal=given.fatal, feed=feed,
         keeper=keeper, tasks=Tasks(given.fatal, faults),
         scrubber=Scrubber([home.databases / name for name in DATABASES], workers, given.on_broken),
     )  # fmt: skip

@@ -25,6 +25,7 @@ import structlog
 
 from chain.upgrade.module import UpgradeOptions
 from chain.upgrade.plan import Plan
+from consensus.privval.record import slots_path
 from consensus.system.files import SECRET_MODE, sync_folder
 from dchat.config import Config
 from dchat.home.documents import fault_text
@@ -265,7 +266,8 @@ def copy_data(home: Home, folder: Path) -> None:
                 pass  # another file system
         return shutil.copy2(source, target)
 
-    ignored = shutil.ignore_patterns(home.sign_state.name, home.pid_file.name, "LOCK", f"{REHEARSAL_PREFIX}*")
+    record = home.sign_state.name, slots_path(home.sign_state).name
+    ignored = shutil.ignore_patterns(*record, home.pid_file.name, "LOCK", f"{REHEARSAL_PREFIX}*")
     draft = folder.with_name(f"{folder.name}.part")
     try:
         if draft.exists():

@@ -30,7 +30,6 @@ from consensus.simulation.home import DATA, SimHome, Strike
 from consensus.simulation.loop import Life, VirtualLoop
 from consensus.simulation.network import Network
 from consensus.statesync.chunks import ChunkFolder
-from consensus.stores.wal import Wal
 from consensus.system.tasks import Tasks
 from consensus.types.ids import NIL_BLOCK_ID
 from consensus.types.vote import PREVOTE, Proposal, Vote
@@ -130,7 +129,7 @@ class Parts:
     tasks: Tasks
     bystander: Bystander
     retention: Retention
-    wal: Wal
+    engine: Engine
     snapshots: SnapshotMaker
     is_started: bool = False
 
@@ -225,7 +224,7 @@ class SimNode:
                 core=self.plan.config, sign=lambda signer: WatchedSigner(signer, self.name, self.judge, lies=self.lies)
             ),
         )  # fmt: skip
-        pool, evidence, executor, wal = engine.pool, engine.evidence, engine.executor, engine.wal
+        pool, evidence, executor = engine.pool, engine.evidence, engine.executor
         driver, gossip, state = engine.driver, engine.gossip, engine.driver.state
         self.judge.started(self.name, engine.blocks, state.last_block_height, state.app_hash)
         if self.shares_its_key:
@@ -248,7 +247,7 @@ class SimNode:
             driver.add_saved_listener(SafeListener(name, listener, faults))
         tasks = Tasks(self._fatal, faults)
         self.parts = Parts(
-            app, executor, pool, journal, driver, switch, gossip, tasks, bystander, retention, wal, maker
+            app, executor, pool, journal, driver, switch, gossip, tasks, bystander, retention, engine, maker
         )
         await self._start()
 
@@ -327,7 +326,7 @@ class SimNode:
                 errors.append(error)
         await parts.tasks.stop()
         await parts.journal.close()
-        parts.wal.close()
+        parts.engine.close()
         if errors:
             raise errors[0]
 

@@ -9,11 +9,12 @@ Source: EIP-3076 (slashing protection interchange), its minimal form.
 from __future__ import annotations
 
 import json
-import os
 from typing import Any, Final
 
-from consensus.documents.files import SignState, format_sign_state, parse_sign_state
+from consensus.documents.files import SignState
 from consensus.formats.errors import InvalidFile
+from consensus.privval.record import read_record, slots_path, write_record
+from consensus.system.disk import OsDisk
 from consensus.system.files import replace_durably
 from dchat.home.errors import HomeError
 from dchat.home.home import Home, load_genesis, load_validator_key
@@ -46,9 +47,13 @@ def position_text(position: Position) -> str:
 def read_sign_state(home: Home) -> SignState:
     """Raises HomeError."""
     try:
-        return parse_sign_state(home.sign_state.read_bytes())
+        return read_record(OsDisk(), home.sign_state, _address(home))
     except (OSError, InvalidFile) as error:
         raise HomeError(f"{home.sign_state}: {error}") from None
+
+
+def _address(home: Home) -> bytes | None:
+    return load_validator_key(home).pub_key.address if home.validator_key.exists() else None
 
 
 def raise_sign_state(home: Home, position: Position) -> bool:
@@ -61,8 +66,7 @@ def raise_sign_state(home: Home, position: Position) -> bool:
 
 def _write(home: Home, position: Position) -> None:
     home.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    replace_durably(home.sign_state, format_sign_state(SignState(*position)) + "\n")
-    os.chmod(home.sign_state, 0o600)
+    write_record(OsDisk(), home.sign_state, SignState(*position))
 
 
 def mark_moved(home: Home) -> None:
@@ -71,8 +75,13 @@ def mark_moved(home: Home) -> None:
 
 
 def export_record(home: Home) -> str:
-    """The home's record, for `import_record`. Raises HomeError."""
-    height, round, step = read_sign_state(home).position
+    """The home's record, for `import_record`; its state file then says all, also after a stop without notice.
+
+    Raises HomeError, OSError."""
+    state = read_sign_state(home)
+    if slots_path(home.sign_state).exists():
+        write_record(OsDisk(), home.sign_state, state)
+    height, round, step = state.position
     key = load_validator_key(home).pub_key
     row = {
         "address": key.address.hex(),

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from chain.state import layout
-from consensus.documents.files import parse_sign_state
 from consensus.evidence import pool as evidence
 from consensus.formats.errors import InvalidFile
 from consensus.p2p.conn.node_key import NodeKey
+from consensus.privval.record import read_record
 from consensus.privval.signer import RECORD_DAMAGED, record_fault
 from consensus.stores import block_store, event_index, state_store
+from consensus.system.disk import OsDisk
 from dchat.cli.database.group import (
     Progress,
     chosen,
@@ -94,7 +95,7 @@ def _check_key(home: Home) -> None:
     if not home.sign_state.exists():
         return
     try:
-        why = record_fault(parse_sign_state(home.sign_state.read_bytes()), key.pub_key)
+        why = record_fault(read_record(OsDisk(), home.sign_state, key.pub_key.address), key.pub_key)
     except InvalidFile as error:
         why = str(error)
     if why:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import click
 
-from consensus.documents.files import parse_sign_state
 from consensus.documents.genesis import GenesisDoc
 from consensus.formats.errors import InvalidFile
 from consensus.p2p.conn.node_key import NodeKey
+from consensus.privval.record import read_record
 from consensus.privval.signer import RECORD_DAMAGED, record_fault
+from consensus.system.disk import OsDisk
 from dchat.cli.local.home_commands import check_home, make_home, read_genesis
 from dchat.cli.local.recover_command import recover
 from dchat.cli.terminal.ask import ChainId
@@ -244,7 +245,7 @@ def _check_record(home: Home) -> None:
     """That the key and its record of signing are what was written. Raises HomeError, Refusal, OSError."""
     key = load_validator_key(home)
     try:
-        why = record_fault(parse_sign_state(home.sign_state.read_bytes()), key.pub_key)
+        why = record_fault(read_record(OsDisk(), home.sign_state, key.pub_key.address), key.pub_key)
     except InvalidFile as error:
         why = str(error)
     if why:

@@ -7,14 +7,15 @@ had at that height.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from chain.state.audit import audit
+from consensus.formats.errors import InvalidFile
 from consensus.p2p.conn.node_key import NodeKey
+from consensus.privval.record import read_record
 from consensus.statesync.chunks import ChunkFolder
 from consensus.stores.event_index import entries_of
 from consensus.stores.wal import parse_payload, payload_at
@@ -190,9 +191,8 @@ def is_restored(root: Path) -> bool:
 
 def _position(home: Home) -> tuple[int, int, int]:
     try:
-        text = json.loads(home.sign_state.read_bytes())
-        return int(text["height"]), int(text.get("round", 0)), int(text.get("step", 0))
-    except (OSError, ValueError, KeyError) as error:
+        return read_record(OsDisk(), home.sign_state).position
+    except (OSError, InvalidFile) as error:
         raise Lost(f"the record of signing cannot be read: {error}") from None
 
 

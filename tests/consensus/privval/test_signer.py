@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from consensus.documents.files import SignState
 from consensus.privval.guards import last_signed_height, open_file_signer
+from consensus.privval.record import read_record, slots_path, write_record
 from consensus.privval.signer import FileSigner
 from consensus.simulation.disk import SimulatedDisk
 from consensus.system.disk import OsDisk
@@ -167,9 +169,15 @@ def test_file_is_cometbfts_and_the_owners_alone(tmp_path: Path) -> None:
     signer = FileSigner(OsDisk(), key_of(0), path)
     signed = signer.sign_vote(CHAIN, vote(round=3, type=PRECOMMIT), with_extension=False)
     value = json.loads(path.read_text())
-    assert (value["height"], value["round"], value["step"]) == ("5", 3, 3)
-    assert base64.b64decode(value["signature"]) == signed.signature
-    assert bytes.fromhex(value["signbytes"]) == signed.sign_bytes(CHAIN)
+    assert (int(value["height"]) > 5, value["round"], value["step"]) == (True, 0, 0)  # nothing of height 5 is left
+    assert sorted(tmp_path.iterdir()) == [path, slots_path(path)]
+    assert slots_path(path).stat().st_mode & 0o777 == 0o600
+    signer.close()
+    value = json.loads(path.read_text())
+    assert (value.pop("height"), value.pop("round"), value.pop("step")) == ("5", 3, 3)
+    assert base64.b64decode(value.pop("signature")) == signed.signature
+    assert bytes.fromhex(value.pop("signbytes")) == signed.sign_bytes(CHAIN)
+    assert not value
     assert path.stat().st_mode & 0o777 == 0o600
     assert sorted(tmp_path.iterdir()) == [path]
 
@@ -218,15 +226,15 @@ async def test_chain_that_shows_our_signature_asks_for_the_record() -> None:
     blocks, address = node.executor.blocks, key_of(0).pub_key.address
     assert last_signed_height(blocks, address) == blocks.height
     assert last_signed_height(blocks, key_of(1).pub_key.address) == 0
-    good = home.disk.read(PATH)
-    home.disk.replace(PATH, b'{"height":"2","round":0,"step":3}')
+    good = read_record(home.disk, PATH)
+    write_record(home.disk, PATH, SignState(2, 0, 3))
     with pytest.raises(SignerError, match="old copy"):
         open_file_signer(home.disk, key_of(0), PATH, blocks)
     del home.disk.files[PATH]
     with pytest.raises(SignerError, match="missing, and the chain shows"):
         open_file_signer(home.disk, key_of(0), PATH, blocks)
     assert open_file_signer(home.disk, key_of(1), PATH, blocks).last_height == 0  # a new key may begin
-    home.disk.replace(PATH, good)
+    write_record(home.disk, PATH, good)
     signer = open_file_signer(home.disk, key_of(0), PATH, blocks)
     with pytest.raises(SigningRefused):
         signer.sign_vote(genesis.chain_id, vote(height=blocks.height), with_extension=False)
