@@ -9,15 +9,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
+
+from consensus.system.pace import DiskPace
 
 T = TypeVar("T")
-
-# The loop may be held for 3 ms; a disk that syncs faster than this is waited for in place, because handing the work
-# to a thread costs a switch interval of the interpreter at every system call while the loop is busy.
-INLINE_MAX_NS: Final = 1_500_000
-PROBE_EVERY: Final = 64  # jobs in threads after which the disk is tried in place again
-SMOOTHING: Final = 8  # a measured duration weighs an eighth
 
 
 class Timer(Protocol):
@@ -93,27 +89,33 @@ class InlineWorkers:
 class ThreadWorkers:
     """A small pool of threads. Close it after everything that uses it has stopped.
 
-    Disk work runs in place as long as the disk is fast (INLINE_MAX_NS on average), else in a thread.
+    Disk work runs in place as long as the disk is fast by its own time (pace.py), else in a thread.
     """
 
-    def __init__(self, threads: int = 4) -> None:
+    def __init__(self, threads: int = 4, pace: DiskPace | None = None) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="engine")
         self._inline = InlineWorkers()
-        self._disk_ns = 0  # smoothed duration of disk work done in place
-        self._since_probe = 0
+        self._pace = pace or DiskPace()
 
     def run(self, work: Callable[[], T]) -> Awaitable[T]:
         return asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     def run_disk(self, work: Callable[[], T]) -> Awaitable[T]:
-        if self._disk_ns > INLINE_MAX_NS and self._since_probe < PROBE_EVERY:
-            self._since_probe += 1
-            return self.run(work)
-        self._since_probe = 0
-        started = time.monotonic_ns()
-        done = self._inline.run(work)
-        self._disk_ns += (time.monotonic_ns() - started - self._disk_ns) // SMOOTHING
-        return done
+        pace = self._pace
+        if pace.is_fast:
+            watch = pace.start()
+            done = self._inline.run(work)
+            pace.ran_in_place(watch)
+            return done
+
+        def timed() -> T:
+            watch = pace.start()
+            try:
+                return work()
+            finally:
+                pace.ran_in_thread(watch)
+
+        return self.run(timed)
 
     def close(self) -> None:
         self._pool.shutdown()

@@ -416,8 +416,8 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     return Node(
         home=home, config=config, genesis=genesis, databases=databases, app=app, pool=pool, executor=executor,
         engine=engine, driver=driver, switch=switch, gossip=gossip, workers=workers, views=views, doors=doors,
-        retention=retention, snapshots=maker, journal=journal, validator_key=validator_key.pub_key, fatal=given.fatal, feed=feed,
-        keeper=keeper, tasks=Tasks(given.fatal, faults),
+        retention=retention, snapshots=maker, journal=journal, validator_key=validator_key.pub_key, fatal=given.fatal,
+        feed=feed, keeper=keeper, tasks=Tasks(given.fatal, faults),
         scrubber=Scrubber([home.databases / name for name in DATABASES], workers, given.on_broken),
     )  # fmt: skip
 
