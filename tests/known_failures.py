@@ -197,6 +197,7 @@ AUDIT = (
     Row("audit 67", "a served application executes the blocks of another chain"),
     Row("audit 68", "an application elsewhere that hangs over a vote's extension leaves a node that no signal stops"),
     Row("audit 69", "an application's app hash of megabytes: no proposal fits any more, and nothing says so"),
+    Row("audit 70", "a web page of anybody sends transactions through a node on this machine"),
 )
 
 # Public reports of other systems that were tried here, and happened here too.

@@ -1,6 +1,6 @@
-"""Who may read the door's answers from a web page of another origin: nobody, unless it is said.
+"""Who may read the door's answers from a web page of another origin, or have it do something: nobody, unless it is said.
 
-Source: the Fetch standard, HTTP-network-or-cache fetch, CORS.
+Source: the Fetch standard, HTTP-network-or-cache fetch, CORS; Fetch Metadata (Sec-Fetch-Site).
 """
 
 from __future__ import annotations
@@ -13,6 +13,11 @@ from aiohttp import web
 METHODS: Final = ("HEAD", "GET", "POST")
 HEADERS: Final = ("origin", "accept", "content-type", "x-requested-with", "x-server-time")
 ORIGIN_CHARS_MAX: Final = 512
+OTHER_SITES: Final = ("cross-site", "same-site")  # of Sec-Fetch-Site; `none`: a person typed the address
+
+
+def _is_own(origin: str, request: web.Request) -> bool:
+    return origin.lower().partition("://")[2] == request.headers.get("Host", "").lower()
 
 
 class Cors:
@@ -46,10 +51,21 @@ class Cors:
         """A WebSocket of a page of another origin: browsers open it without asking, and let the page read. Where the
         door is this machine's (has_names) only pages of origins that are allowed may. Raises HTTPForbidden."""
         origin = request.headers.get("Origin", "")
-        if not has_names or not origin or self._allows(origin):
-            return
-        if origin.lower().partition("://")[2] != request.headers.get("Host", "").lower():
+        if has_names and origin and not self._allows(origin) and not _is_own(origin, request):
             reason = f"no page of {origin[:64]!r} reads this node; [rpc] cors_allowed_origins can allow it"
+            raise web.HTTPForbidden(reason=reason)
+
+    def check_writing(self, request: web.Request, *, has_names: bool) -> None:
+        """What a page of another origin sends without asking (a form, a link, an image) is carried out though it cannot
+        read the answer. Where the door is this machine's (has_names) that changes nothing here. A browser names the
+        origin of what it posts, and says of the rest where it comes from. Raises HTTPForbidden."""
+        origin, site = request.headers.get("Origin", ""), request.headers.get("Sec-Fetch-Site", "")
+        if not has_names or self._allows(origin) or "*" in self._origins:
+            return
+        is_own = _is_own(origin, request) if origin else site.lower() not in OTHER_SITES
+        if not is_own:
+            who = f"of {origin[:64]!r}" if origin else "of another origin"
+            reason = f"no page {who} sends anything through this node; [rpc] cors_allowed_origins can allow it"
             raise web.HTTPForbidden(reason=reason)
 
     def preflight(self, request: web.Request) -> web.Response | None:

@@ -114,6 +114,7 @@ class JsonRpcDoor(Listener):
         self.options, self.table = options, dict(table)
         self.waits = Slots("waits for a block", options.max_subscription_clients * options.max_subscriptions_per_client)
         self.answered: Counter[tuple[str, str]] = Counter()  # by method, and `ok` or the error's code
+        self._writing = frozenset(name for name, method in self.table.items() if method.writes)
         self._share, self._reading, self._sockets = share, reading, sockets
         self._bodies, self._cors = Room("JSON-RPC requests", BODIES_BYTES_MAX), Cors(options.cors_allowed_origins)
 
@@ -185,6 +186,8 @@ class JsonRpcDoor(Listener):
                 lambda: read_body(data), client
             )  # fmt: skip
             requests = requests_of(body, self.options.max_request_batch_size)
+            if any(one.method in self._writing for one in requests):
+                self._cors.check_writing(request, has_names=request.app[NAMES] is not None)
             if len(requests) > 1:
                 self._rate.take(client, cost=len(requests) - 1)
             return await self._answer_all(requests, client, remote_of(request))
@@ -329,6 +332,8 @@ class JsonRpcDoor(Listener):
             raise web.HTTPNotFound
         if method.of_socket:
             raise RpcError(METHOD_NOT_FOUND, status=404)
+        if method.writes:
+            self._cors.check_writing(request, has_names=request.app[NAMES] is not None)
         client = connection_of(request).client
         self._take_fields(request.rel_url.raw_query_string, client)
         form: Mapping[str, str] = {}

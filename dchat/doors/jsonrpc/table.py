@@ -43,7 +43,7 @@ Run: TypeAlias = Callable[[Call, Mapping[str, Any]], Awaitable[Json]]
 @dataclass(frozen=True, slots=True)
 class Method:
     """cost: in plain requests of its client's rate. waits: it lasts until a block comes, and takes no place of those
-    who ask. of_socket: over WebSocket alone."""
+    who ask. of_socket: over WebSocket alone. writes: what it is given is handed to the network."""
 
     name: str
     run: Run
@@ -52,6 +52,7 @@ class Method:
     cost: int = 1
     waits: bool = False
     of_socket: bool = False
+    writes: bool = False
 
     def may_be_kept(self, arguments: Mapping[str, Any]) -> bool:
         if self.caching is Caching.WITH_HEIGHT:

@@ -57,13 +57,15 @@ class TxCalls:
         self._answers, self._pool, self._watch, self._evidence = answers, pool, watch, evidence
         self._reading, self._check, self._place, self._commit_timeout_ms = reading, check, place, commit_timeout_ms
         self.table = table_of(
-            Method("broadcast_tx_async", self.broadcast_tx_async, TX),
-            Method("broadcast_tx_sync", self.broadcast_tx_sync, TX),
-            Method("broadcast_tx_commit", self.broadcast_tx_commit, TX, waits=True),
+            Method("broadcast_tx_async", self.broadcast_tx_async, TX, writes=True),
+            Method("broadcast_tx_sync", self.broadcast_tx_sync, TX, writes=True),
+            Method("broadcast_tx_commit", self.broadcast_tx_commit, TX, waits=True, writes=True),
             Method("check_tx", self.check_tx, TX, cost=20),
             Method("unconfirmed_txs", self.unconfirmed_txs, (Arg("limit", Kind.INT),), cost=4),
             Method("num_unconfirmed_txs", self.num_unconfirmed_txs),
-            Method("broadcast_evidence", self.broadcast_evidence, (Arg("evidence", Kind.EVIDENCE),), cost=20),
+            Method(
+                "broadcast_evidence", self.broadcast_evidence, (Arg("evidence", Kind.EVIDENCE),), cost=20, writes=True
+            ),
         )
 
     async def broadcast_tx_async(self, call: Call, given: Mapping[str, Any]) -> Json:

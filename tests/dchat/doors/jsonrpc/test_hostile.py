@@ -114,6 +114,40 @@ async def test_no_page_of_another_origin_has_a_socket_of_a_node_on_this_machine(
                     assert (await ws.receive_json(timeout=WAIT_S))["result"] == {}
 
 
+WRITING = ("broadcast_tx_async", "broadcast_tx_sync", "broadcast_tx_commit", "broadcast_evidence")
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_allowed"),
+    [
+        ({"Origin": "http://evil.example"}, False),
+        ({"Origin": "null"}, False),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, False),
+        ({"Sec-Fetch-Site": "same-site"}, False),
+        ({"Sec-Fetch-Site": "none"}, True),
+        ({"Origin": "https://wallet.example", "Sec-Fetch-Site": "cross-site"}, True),
+        ({}, True),
+    ],
+)
+async def test_no_page_of_another_origin_sends_anything_through_a_node_on_this_machine(
+    tmp_path: Path, headers: dict[str, str], is_allowed: bool
+) -> None:
+    """Audit 70: a form or an image of any page submitted transactions through the node beside the browser."""
+    options = '\n[rpc]\ncors_allowed_origins = ["https://wallet.example"]\n'
+    async with running_node(tmp_path, options=options) as one, aiohttp.ClientSession() as http:
+        for method in WRITING:
+            name = "evidence" if method == "broadcast_evidence" else "tx"
+            async with http.get(f"{one.rpc}/{method}?{name}=0x00", headers=headers) as answer:
+                assert (answer.status != 403) == is_allowed, method
+            for body in (request(method, {"tx": "AA=="}), [request("health"), request(method, {"tx": "AA=="})]):
+                # as a form of a page may post it, without a question before
+                plain = {**headers, "Content-Type": "text/plain"}
+                async with http.post(one.rpc, data=json.dumps(body), headers=plain) as answer:
+                    assert (answer.status != 403) == is_allowed, method
+        async with http.get(f"{one.rpc}/health", headers=headers) as answer:
+            assert answer.status == 200  # which the page cannot read
+
+
 async def test_an_id_that_each_event_would_say_again_has_a_bound(tmp_path: Path) -> None:
     """Audit 59: a megabyte of id was written with each event."""
     async with running_node(tmp_path) as one, aiohttp.ClientSession() as http:
