@@ -60,6 +60,7 @@ from consensus.mempool.admission.entry import PoolMetrics
 from consensus.mempool.admission.signatures import Verifier
 from consensus.stores.state_store import encode_response as encode_finalized
 from consensus.system.clock import Workers
+from consensus.system.machine import last_words
 
 CONNECTIONS_MAX: Final = 16  # an engine has four; it may begin anew before the old ones are seen to be gone
 READ_BYTES: Final = 262_144  # at a time: some hundreds of payments
@@ -190,7 +191,7 @@ class AbciServer:
             return Call(EXCEPTION, f"{call.method}: {error}")
         except Exception as error:
             log.error("a call failed", method=call.method, exc_info=error)
-            return self._failure(call, error, f"{type(error).__name__}: {error}")
+            return self._failure(call, error, last_words(error))
         finally:
             self.calls.setdefault(call.method, Timing()).add(time.monotonic_ns() - began)
 

@@ -11,6 +11,7 @@ import errno
 import os
 import resource
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -84,10 +85,12 @@ class MachineRefusal:
 
 
 def last_words(error: BaseException) -> str:
-    """What a node says of the error that ends it."""
+    """What a node says of the error that ends it: a sentence. Before Python's own errors, which have none, their kind."""
     refusal = MachineRefusal.of(error)
     if refusal is None:
-        return f"{type(error).__name__}: {error}"
+        kind, said = type(error), str(error)
+        is_pythons = kind.__module__.partition(".")[0] in sys.stdlib_module_names
+        return f"{kind.__name__}: {said}" if is_pythons or not said else said
     return f"{refusal}, {_ELSEWHERE if refusal.exit_code == EXIT_DISK else AGAIN}"
 
 

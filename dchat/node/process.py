@@ -222,7 +222,7 @@ class _Process:
             log.error("stopping took too long and was cut", seconds=STOP_TIMEOUT_S)
         except Exception as error:  # why the node ended counts, not what its end met
             log.error("the node did not stop cleanly", exc_info=error)
-            self._stop_failed = f"did not stop cleanly: {type(error).__name__}: {error}"
+            self._stop_failed = f"did not stop cleanly: {last_words(error)}"
 
     def _broke(self, loop: asyncio.AbstractEventLoop, error: Exception) -> None:
         """A read found that the disk lied, or a write failed: in any thread, and whoever takes the error then."""

@@ -1,4 +1,4 @@
-"""Who may read the door's answers from a web page of another origin, or have it do something: nobody, unless it is said.
+"""Who may read the door's answers from a web page of another origin, or send through it: nobody, unless it is said.
 
 Source: the Fetch standard, HTTP-network-or-cache fetch, CORS; Fetch Metadata (Sec-Fetch-Site).
 """

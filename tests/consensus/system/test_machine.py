@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from consensus.system.disk import OsDisk
-from consensus.system.errors import EXIT_CONSENSUS_FAILURE, ConsensusFailure, StoresDisagree, exit_code_of
+from consensus.system.errors import (
+    EXIT_CONSENSUS_FAILURE,
+    ConsensusFailure,
+    InvalidResponse,
+    StoresDisagree,
+    exit_code_of,
+)
 from consensus.system.machine import EXIT_DISK, EXIT_MACHINE, REFUSALS, MachineRefusal, in_units, last_words
 from storage.errors import StoreFailed, StoreUnavailable
 from tests.support.node.machine import files_end_at
@@ -55,6 +61,18 @@ def test_the_last_line_says_what_was_refused_and_the_code_whose_it_is(error: Exc
     assert exit_code_of(error) == code
     assert said in last_words(error)
     assert ("start the node again" in last_words(error)) == (code == EXIT_MACHINE)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        pytest.param(StoresDisagree("they differ"), "they differ. ", id="ours is a sentence"),
+        pytest.param(KeyError("a"), "KeyError: 'a'", id="Python's own is none"),
+        pytest.param(InvalidResponse(), "InvalidResponse: ", id="one that says nothing"),
+    ],
+)
+def test_a_last_line_begins_with_no_name_of_a_class_where_there_is_a_sentence(error: Exception, line: str) -> None:
+    assert last_words(error).startswith(line)
 
 
 def test_every_refusal_has_its_words() -> None:
