@@ -85,7 +85,7 @@ class MachineRefusal:
 
 
 def last_words(error: BaseException) -> str:
-    """What a node says of the error that ends it: a sentence. Before Python's own errors, which have none, their kind."""
+    """What a node says of the error that ends it: a sentence. Python's own errors have none: their kind comes first."""
     refusal = MachineRefusal.of(error)
     if refusal is None:
         kind, said = type(error), str(error)
