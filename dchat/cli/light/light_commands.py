@@ -14,6 +14,7 @@ import click
 from consensus.formats.timestamps import format_rfc3339
 from consensus.formats.units import NS_PER_S
 from consensus.types.light import LightBlock
+from dchat.cli.light.ibc_commands import ibc
 from dchat.cli.light.proxy import Proxy
 from dchat.cli.light.session import LightSession, Span, light_options, session_of
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, echo
@@ -26,6 +27,9 @@ STALE_S = 60  # twenty blocks of a usual chain's pace
 @click.group(cls=Group)
 def light() -> None:
     """Follow a chain, ours or a CometBFT one, by its signed headers, believing no node."""
+
+
+light.add_command(ibc)
 
 
 @light.command("follow", cls=Command)

@@ -11,7 +11,7 @@ import binascii
 import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from chain.state import proofs
 from chain.state.roots import STORE_NAMES
@@ -64,6 +64,14 @@ class HeightNotReached(NotAnswered):
 
     def __init__(self, height: int, latest: int) -> None:
         super().__init__(f"height {height} must be less than or equal to the current blockchain height {latest}")
+
+
+class Record(NamedTuple):
+    """What stands under a key (None: nothing), the proof, and the header that it leads to."""
+
+    value: bytes | None
+    ops: list[ProofOp]
+    proved_by: LightBlock
 
 
 class Nodes:
@@ -181,19 +189,32 @@ class Verified:
         store = _PATH.fullmatch(path)
         if store is None:
             raise CannotProve(f"path is {path[:64]!r}; verified are /store/NAME/key: {', '.join(STORE_NAMES)}")
-        if not 0 < len(key) <= KEY_BYTES_MAX:
-            raise BadParams(f"data (the key) has {len(key)} bytes; allowed: 1 to {KEY_BYTES_MAX}")
-        height = number(params, "height") or (await self._light.update()).height - 1
-        if height < 1:
-            raise BadParams("there is no state that a header proves yet")
-        value, ops = await self._nodes.first(lambda node: _ask_state(node, store[1], key, height))
-        header = (await self._light.verify_at(height + 1)).header
-        check_state(ops, header.app_hash, store=store[1], key=key, value=value)
+        found = await self.record(store[1], key, after=number(params, "height"))
+        value = found.value
         return {"response": {
             "code": 0, "log": "exists" if value is not None else "does not exist", "info": "", "index": "0",
-            "key": _base64(key), "value": _base64(value) if value else None, "height": str(height), "codespace": "",
-            "proofOps": {"ops": [{"type": op.type, "key": _base64(op.key), "data": _base64(op.data)} for op in ops]},
+            "key": _base64(key), "value": _base64(value) if value else None, "height": str(found.proved_by.height - 1),
+            "codespace": "",
+            "proofOps": {"ops": [
+                {"type": op.type, "key": _base64(op.key), "data": _base64(op.data)} for op in found.ops
+            ]},
         }}  # fmt: skip
+
+    async def record(self, store: str, key: bytes, *, after: int) -> Record:
+        """What stands under a key after a block (0: the latest that a header proves).
+
+        Raises BadParams, CannotProve (the node gives no proof that is understood), InvalidData (it does not hold),
+        AskFailed, LightError.
+        """
+        if not 0 < len(key) <= KEY_BYTES_MAX:
+            raise BadParams(f"data (the key) has {len(key)} bytes; allowed: 1 to {KEY_BYTES_MAX}")
+        height = after or (await self._light.update()).height - 1
+        if height < 1:
+            raise BadParams("there is no state that a header proves yet")
+        value, ops = await self._nodes.first(lambda node: _ask_state(node, store, key, height))
+        proved_by = await self._light.verify_at(height + 1)
+        check_state(ops, proved_by.header.app_hash, store=store, key=key, value=value)
+        return Record(value, ops, proved_by)
 
 
 async def _ask_state(
@@ -255,4 +276,4 @@ def hex_bytes(params: Mapping[str, Any], name: str) -> bytes:
         raise BadParams(f"{name} is no hex") from None
 
 
-__all__ = ["BadParams", "CannotProve", "InvalidData", "Nodes", "Verified", "first_of"]
+__all__ = ["BadParams", "CannotProve", "InvalidData", "Nodes", "Record", "Verified", "first_of"]
