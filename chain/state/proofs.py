@@ -20,6 +20,7 @@ from crypto.merkle import InvalidProof
 
 SMT_OP = "ics23:smt"
 SIMPLE_OP = "ics23:simple"
+SPECS = (ics23.SMT, ics23.SIMPLE)  # of the two operations: from the key up to the app hash
 
 
 class Proved(NamedTuple):

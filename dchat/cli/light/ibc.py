@@ -18,19 +18,19 @@ from typing import Any, Final
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from chain.state import ics23
+from chain.state.proofs import SPECS
 from consensus.abci.interface import ProofOp
 from consensus.formats.timestamps import format_rfc3339
 from consensus.formats.units import NS_PER_S
 from consensus.formats.wire import message_field
 from consensus.types.light import LightBlock
 from consensus.types.validators import ValidatorSet
+from dchat.cli.light.verified import NotAnswered
 from proto.tendermint.types import types_pb2 as pb
 
 CLIENT_STATE: Final = "/ibc.lightclients.tendermint.v1.ClientState"
 CONSENSUS_STATE: Final = "/ibc.lightclients.tendermint.v1.ConsensusState"
 HEADER: Final = "/ibc.lightclients.tendermint.v1.Header"
-SPECS: Final = (ics23.SMT, ics23.SIMPLE)  # from the record up to the app hash
 UINT64_MAX: Final = 2**64 - 1
 
 _REVISION: Final = re.compile(r".*[^-]-([1-9][0-9]*)", re.ASCII)
@@ -39,7 +39,7 @@ _PROOFS: Final = b"\x0a"  # field 1 of ibc.core.commitment.v1.MerkleProof
 Document = dict[str, Any]
 
 
-class NoRevision(ValueError):
+class NoRevision(NotAnswered):
     """The chain id ends in a number that IBC cannot have as a revision."""
 
 

@@ -276,4 +276,4 @@ def hex_bytes(params: Mapping[str, Any], name: str) -> bytes:
         raise BadParams(f"{name} is no hex") from None
 
 
-__all__ = ["BadParams", "CannotProve", "InvalidData", "Nodes", "Record", "Verified", "first_of"]
+__all__ = ["BadParams", "CannotProve", "InvalidData", "Nodes", "NotAnswered", "Record", "Verified", "first_of"]
