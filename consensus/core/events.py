@@ -311,3 +311,4 @@ class CoreConfig:
     create_empty_blocks: bool = True
     # With empty blocks on: the longest gap when nothing waits, counted from the height's start. 0: no waiting.
     create_empty_blocks_interval_ms: int = 3_000
+    gather_wait_ms: int = 0  # the driver's: while the last commit is younger, a few transactions wait for more

@@ -64,7 +64,7 @@ from consensus.engine.interfaces import RoundListener, SavedBlock, SavedListener
 from consensus.engine.own_messages import OwnMessages, vote_time
 from consensus.engine.replay import Recorded, recover
 from consensus.engine.round_state import PREVOTE_WAIT_WIRE_STEP, HeightState, times_judged
-from consensus.engine.timers import Timers, genesis_wait_ms, starts_with_proof
+from consensus.engine.timers import Gathering, Timers, genesis_wait_ms, starts_with_proof
 from consensus.engine.votes import RoundVotes, block_id_of, load_last_commit, signed_of
 from consensus.execution.executor import BlockExecutor, save_decided
 from consensus.formats.units import NS_PER_MS
@@ -159,7 +159,7 @@ class ConsensusDriver(Entrance):
         )  # fmt: skip
         self._tasks: set[asyncio.Task[None]] = set()
         self._consensus: asyncio.Task[None] | None = None
-        self._timers = Timers(clock, self._push)
+        self._timers, self._gathering = Timers(clock, self._push), Gathering(config.gather_wait_ms)
         self._decided: Decide | None = None
         self._recorded: Recorded | None = None  # while the log is replayed
         self._restate_due = False  # the log of the height is long
@@ -399,9 +399,8 @@ class ConsensusDriver(Entrance):
                 assert_never(event)
 
     async def _take_timeout(self, event: TimedOut) -> None:
-        waits = event.elapsed.step is self.core.step is Step.NEW_HEIGHT
-        if waits and (wait_ms := genesis_wait_ms(self._state, self._clock.now_ns())):
-            self._timers.set(event, wait_ms * NS_PER_MS)
+        if event.elapsed.step is self.core.step is Step.NEW_HEIGHT and (wait_ns := self._begin_wait_ns()):
+            self._timers.set(event, wait_ns)
             return
         if self._work.puts_off(event):
             return
@@ -624,17 +623,13 @@ class ConsensusDriver(Entrance):
         self.metrics.apply.add(now - decided_ns)
         self.metrics.committed(block, parts.byte_size, self._state.validators, self._clock.monotonic_ns())
         log.info(
-            "committed",
-            height=height,
-            round=decided.round,
-            txs=len(block.txs),
-            block=block_id.hash.hex(),
-            app_hash=self._state.app_hash.hex(),
-            took_ms=(now - decided_ns) // NS_PER_MS,
-        )
+            "committed", height=height, round=decided.round, txs=len(block.txs), block=block_id.hash.hex(),
+            app_hash=self._state.app_hash.hex(), took_ms=(now - decided_ns) // NS_PER_MS,
+        )  # fmt: skip
         self._tell_saved(SavedBlock(block, commit, self._state))
         self._recorded = None  # what follows in the log, if anything, is of no height of ours
         self._commit_due_ns = decided_ns + self.config.timeout_commit_ms * NS_PER_MS
+        self._gathering.start(decided_ns)
         late_ns = 0 if precommits.is_full else decided_ns + self._late_wait_ns - now
         wait_ns = max(self._commit_due_ns - now, late_ns)
         needs_proof = bool(block.txs or block.evidence) and self._state.app_hash != block.header.app_hash
@@ -644,7 +639,7 @@ class ConsensusDriver(Entrance):
         self._timers.start_height()
         height, validators = self._state.next_height, self._state.validators
         self._executor.check_halt(height)
-        commit_wait_ms = max(commit_wait_ms, genesis_wait_ms(self._state, self._clock.now_ns()))
+        commit_wait_ms = max(commit_wait_ms, -(-self._begin_wait_ns() // NS_PER_MS))
         self._intake.start_height()
         self._inbox.start_height()
         self._round_state.start(height, validators, last_commit, self._executor.bounds(self._state))
@@ -654,6 +649,11 @@ class ConsensusDriver(Entrance):
         await self._feed(StartHeight(height, validators, our_index, needs_proof, commit_wait_ms))
         if self._executor.pool.size > 0:
             self._txs_available()
+
+    def _begin_wait_ns(self) -> int:
+        """What the height waits for beside the commit: the genesis time, or more transactions."""
+        wait_ns = genesis_wait_ms(self._state, self._clock.now_ns()) * NS_PER_MS
+        return max(wait_ns, self._gathering.more_ns(self._executor.pool.size, self._clock.monotonic_ns()))
 
     def _txs_available(self) -> None:
         if self._is_running and not self._txs_told:

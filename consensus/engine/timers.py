@@ -1,4 +1,5 @@
-"""The time-outs of the running height, one a step and round, the log's flush, and what a first height waits for."""
+"""The time-outs of the running height, one a step and round, the log's flush, what a first height waits for, and how
+long one waits for more transactions."""
 
 from __future__ import annotations
 
@@ -16,6 +17,8 @@ from consensus.stores.block_store import BlockStore
 from consensus.system.clock import Clock, Timer
 
 GENESIS_LOOK_MS: Final = 60_000  # at the clock, while the genesis time is ahead: it may be set meanwhile
+GATHERED_TXS: Final = 500  # a block of so many costs little more a transaction than one of more
+GATHER_LOOKS: Final = 4  # at the mempool in the longest wait: none came between two, so none are waited for
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +46,35 @@ def starts_with_proof(blocks: BlockStore, state: State) -> bool:
         return True
     meta = blocks.load_meta(state.last_block_height)
     return meta is not None and meta.num_txs > 0 and meta.header.app_hash != state.app_hash
+
+
+class Gathering:
+    """Whether the next height waits for more transactions: a block costs each validator what some fifty of them do.
+
+    It waits only while there are some, fewer than GATHERED_TXS, more keep coming, and the last commit is younger than
+    `wait_ms`. So empty blocks wait for nothing, a lone transaction for one look, and a backlog not at all. The proposal
+    of somebody who did not wait ends it, as it ends each wait for a height's begin (line 54).
+    """
+
+    def __init__(self, wait_ms: int) -> None:
+        self._wait_ns = wait_ms * NS_PER_MS
+        self._look_ns = self._wait_ns // GATHER_LOOKS
+        self._due_ns = self._next_look_ns = 0
+        self._seen = 0  # transactions at the last look
+
+    def start(self, decided_ns: int) -> None:
+        """A height begins; the one before it was decided then (monotonic)."""
+        self._due_ns, self._next_look_ns, self._seen = decided_ns + self._wait_ns, 0, 0
+
+    def more_ns(self, waiting: int, now_ns: int) -> int:
+        """How long to wait before the next look; 0: begin. waiting: transactions in the mempool."""
+        if not 0 < waiting < GATHERED_TXS or now_ns >= self._due_ns:
+            return 0
+        if now_ns >= self._next_look_ns:
+            if waiting <= self._seen:
+                return 0
+            self._seen, self._next_look_ns = waiting, now_ns + self._look_ns
+        return min(self._due_ns, self._next_look_ns) - now_ns
 
 
 class Timers:

@@ -164,6 +164,12 @@ class ConsensusSection(Section):
     block_time: Milliseconds = option(
         3_000, "The longest gap between blocks when nothing waits. 0: empty blocks one after the other."
     )
+    gather_wait: Milliseconds = option(
+        100,
+        "How old the last commit must be before fewer than 500 waiting transactions start a block, while more keep "
+        "coming: a few large blocks cost less than many small ones. Nothing waits for it where timeout_commit is "
+        "longer, and at most a fourth of timeout_propose counts. 0: they start one at once.",
+    )
     create_empty_blocks: bool = option(True, "Off: no block until a transaction waits.")
     watch_before_signing: Milliseconds = option(
         0,

@@ -158,6 +158,7 @@ def core_config(config: Config) -> CoreConfig:
         timeout_precommit_ms=options.timeout_precommit,
         timeout_precommit_delta_ms=options.timeout_precommit_delta,
         timeout_commit_ms=commit,
+        gather_wait_ms=min(options.gather_wait, options.timeout_propose // 4),
         create_empty_blocks=options.create_empty_blocks,
         create_empty_blocks_interval_ms=options.block_time,
     )

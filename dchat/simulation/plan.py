@@ -130,7 +130,7 @@ def _config(commit_ms: int, interval_ms: int) -> CoreConfig:
         timeout_propose_ms=800, timeout_propose_delta_ms=200,
         timeout_prevote_ms=300, timeout_prevote_delta_ms=100,
         timeout_precommit_ms=300, timeout_precommit_delta_ms=100,
-        timeout_commit_ms=commit_ms, create_empty_blocks_interval_ms=interval_ms,
+        timeout_commit_ms=commit_ms, create_empty_blocks_interval_ms=interval_ms, gather_wait_ms=100,
     )  # fmt: skip
 
 

@@ -142,10 +142,12 @@ class ListPool:
     def __init__(self) -> None:
         self.txs: list[bytes] = []
         self.per_block = 10**9
+        self.more_each_look = 0  # come whenever somebody asks how many there are
         self._callbacks: list[Callable[[], None]] = []
 
     @property
     def size(self) -> int:
+        self.txs += [b"more%d=1" % (len(self.txs) + number) for number in range(self.more_each_look)]
         return len(self.txs)
 
     def add(self, tx: bytes) -> None:

@@ -1,0 +1,70 @@
+"""A height waits for more transactions only where a larger block is worth it: few of them, and more keep coming."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from consensus.engine.timers import GATHERED_TXS, Gathering
+from consensus.formats.units import NS_PER_MS
+from tests.support.engine.bench import FAST, Home, Node, genesis_of, make_node
+
+WAIT_MS = 100
+
+
+@pytest.mark.parametrize(
+    ("looks", "want"),
+    [
+        pytest.param([(5, 0)], [0], id="empty: at once"),
+        pytest.param([(5, GATHERED_TXS)], [0], id="a block's worth: at once"),
+        pytest.param([(100, 3)], [0], id="the last commit is old enough"),
+        pytest.param([(5, 3), (30, 3)], [25, 0], id="none came between two looks"),
+        pytest.param([(5, 3), (30, 4), (55, 4)], [25, 25, 0], id="some came, then none"),
+        pytest.param([(5, 3), (30, 4), (55, GATHERED_TXS)], [25, 25, 0], id="until there are enough"),
+        pytest.param([(80, 3), (100, 9)], [20, 0], id="no longer than that"),
+        pytest.param([(5, 3), (10, 3), (30, 4)], [25, 20, 25], id="asked before the next look is due"),
+        pytest.param([(5, 3), (30, 2)], [25, 0], id="some left"),
+    ],
+)
+def test_how_long_is_waited(looks: list[tuple[int, int]], want: list[int]) -> None:
+    """looks: (ms since the decision, transactions that wait); want: ms until the next look, 0: begin."""
+    gathering = Gathering(WAIT_MS)
+    gathering.start(7 * NS_PER_MS)
+    assert [gathering.more_ns(waiting, (7 + at) * NS_PER_MS) // NS_PER_MS for at, waiting in looks] == want
+
+
+def test_each_height_waits_anew_and_none_where_it_is_off() -> None:
+    gathering = Gathering(WAIT_MS)
+    for begin in (0, 10 * NS_PER_MS):
+        gathering.start(begin)
+        assert gathering.more_ns(3, begin) == 25 * NS_PER_MS
+    off = Gathering(0)
+    off.start(0)
+    assert off.more_ns(3, 0) == 0
+
+
+async def node_with(wait_ms: int, *, txs: int, more_each_look: int = 0) -> Node:
+    node = await make_node(genesis_of(1), 0, Home(), config=replace(FAST, gather_wait_ms=wait_ms))
+    node.pool.per_block = 1
+    for number in range(txs):
+        node.pool.add(b"k%d=1" % number)
+    node.pool.more_each_look = more_each_look
+    return node
+
+
+@pytest.mark.parametrize("txs", [pytest.param(0, id="empty"), pytest.param(2 * GATHERED_TXS, id="backlog")])
+async def test_neither_empty_blocks_nor_a_backlog_wait(txs: int) -> None:
+    node = await node_with(3_600_000, txs=txs)
+    await node.driver.start()
+    await node.reach(5)
+    await node.driver.stop()
+
+
+async def test_blocks_are_so_far_apart_while_transactions_keep_coming() -> None:
+    node = await node_with(WAIT_MS, txs=5, more_each_look=1)
+    await node.driver.start()
+    await node.reach(4)
+    await node.driver.stop()
+    apart = node.driver.metrics.block_interval
+    assert apart.sum_ns / apart.count >= 0.9 * WAIT_MS * NS_PER_MS
