@@ -10,6 +10,10 @@ line by line; piped, it is one JSON document.
 It pays from the network's own accounts: alice (the house), bob, carol and dave, and the validator's operator. Whoever
 uses those meanwhile is not in its way, nor it in theirs: it takes none of their sequences.
 
+With `--node HOST:PORT` it is told through that gRPC door, on a network that runs already, whatever its validators are
+(docs/mixed-network.md): nothing is started; --home has the network's file, accounts, genesis and a validator's keys.
+Several may be named: the first is asked, and the invariants of all.
+
 With `--script FILE` (JSON lines of `scene`, `speaker`, `line`): each scene is a channel, each speaker an identity, each
 line a message; then every channel is read back, line by line, in order.
 """
@@ -17,13 +21,14 @@ line a message; then every channel is read back, line by line, in order.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import re
 import secrets
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -51,13 +56,14 @@ from consensus.formats.units import MIB
 from dchat.cli.local.testnet_control import running
 from dchat.cli.story import telling
 from dchat.cli.story.stage import Backstage, Story, Told
+from dchat.cli.terminal.ask import host_port
 from dchat.cli.terminal.base import Exit, InputFile, Refusal, echo, show_json
 from dchat.client.client import Client, ClientError, NodeUnreachable
 from dchat.client.proved import Proved
 from dchat.client.refusals import explain
 from dchat.client.verify import Trust, Verifier
 from dchat.client.wallet import Outcome, Session, TxRefused
-from dchat.devnet.network import DevnetError, Network, NodeEntry
+from dchat.devnet.network import DevnetError, Network, NodeEntry, load_network
 from dchat.home import identity
 from dchat.home.errors import HomeError, IdentityError
 from dchat.home.home import Home, load_validator_key
@@ -312,23 +318,29 @@ async def check_transactions(stage: Stage) -> None:
     echo(f"  proved: {len(stage.sent)} transactions, each in its block")
 
 
-async def check_invariants(network: Network, *, say: Callable[[str], None] = echo) -> None:
-    """Ask every node. Raises Refusal."""
-    for node in network.nodes:
-        async with Client(f"{network.host}:{node.ports.grpc}") as client:
+async def check_invariants(doors: Mapping[str, str], *, say: Callable[[str], None] = echo) -> None:
+    """Ask every node. doors: its name -> its gRPC address. Raises Refusal."""
+    for name, door in doors.items():
+        async with Client(door) as client:
             answer = await client.invariants()
         broken = [f"{law.name}: {law.detail}" for law in answer.invariants if not law.holds]
         if broken:
-            raise Refusal(f"{node.name} at height {answer.height}: {'; '.join(broken)}")
-        say(f"{node.name}: {len(answer.invariants)} invariants hold at height {answer.height}")
+            raise Refusal(f"{name} at height {answer.height}: {'; '.join(broken)}")
+        say(f"{name}: {len(answer.invariants)} invariants hold at height {answer.height}")
 
 
-async def run(network: Network, script: Path | None, through: int, *, as_json: bool) -> dict[str, Any]:
-    """What was told, if it was the story."""
+async def run(
+    network: Network, script: Path | None, through: int, *, as_json: bool, doors: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What was told, if it was the story. doors: gRPC addresses other than those of the network's file."""
     node = network.node(through)
+    asked = {one.name: f"{network.host}:{one.ports.grpc}" for one in network.nodes}
+    door = asked[node.name]
+    if doors:
+        door, asked = doors[0], {one: one for one in doors}
     genesis = parse_genesis(Home.of(network.home_of(node)).genesis.read_bytes())
     document: dict[str, Any] = {}
-    async with Client(f"{network.host}:{node.ports.grpc}") as client:
+    async with Client(door) as client:
         verifier = Verifier(client, Trust.of_genesis(genesis), chain_id=network.chain_id)
         stage = Stage(network, node, client, Proved(verifier))
         if script is None:
@@ -338,7 +350,7 @@ async def run(network: Network, script: Path | None, through: int, *, as_json: b
     quiet = script is None and as_json
     nodes: list[str] = []
     document["nodes"] = nodes
-    await check_invariants(network, say=nodes.append if quiet else echo)
+    await check_invariants(asked, say=nodes.append if quiet else echo)
     if not quiet:
         echo(f"done: {stage.checked} proofs verified against commits that lead back to {verifier.trust}")
     return document
@@ -350,17 +362,27 @@ async def run(network: Network, script: Path | None, through: int, *, as_json: b
     envvar="DCHAT_TESTNET_HOME", help="The test network's folder.",
 )  # fmt: skip
 @click.option("--script", type=InputFile(), help="A dialogue to replay.")
-@click.option("--validator", "through", type=int, default=1, show_default=True, help="Through which node's doors.")
+@click.option(
+    "--validator", "through", type=int, default=1, show_default=True,
+    help="Through which node's doors; with --node: whose keys act as the validator's.",
+)  # fmt: skip
+@click.option(
+    "--node", "doors", multiple=True, metavar="HOST:PORT",
+    help="gRPC address of a node of this network, which runs already. May be given again.",
+)  # fmt: skip
 @click.option("--json/--text", "as_json", default=None, help="Default: text at a terminal, JSON when piped.")
-def demo(home: Path, script: Path | None, through: int, as_json: bool | None) -> None:
+def demo(home: Path, script: Path | None, through: int, doors: tuple[str, ...], as_json: bool | None) -> None:
     piped = not sys.stdout.isatty() if as_json is None else as_json
+    doors = tuple([host_port("--node", one) for one in doors])
+    folder = home.expanduser().absolute()
+    look = "--node HOST:PORT says which node is asked" if doors else "./scripts/testnet --detach"
     try:
-        with running(home.expanduser().absolute()) as network:
-            document = asyncio.run(run(network, script, through, as_json=piped))
+        with contextlib.nullcontext(load_network(folder)) if doors else running(folder) as network:
+            document = asyncio.run(run(network, script, through, as_json=piped, doors=doors))
     except (DevnetError, HomeError, IdentityError) as error:
         raise Refusal(str(error), Exit.USAGE) from None
     except NodeUnreachable as error:
-        raise Refusal(f"{error}; is the network running? ./scripts/testnet --detach", Exit.UNREACHABLE) from None
+        raise Refusal(f"{error}; is the network running? {look}", Exit.UNREACHABLE) from None
     except TxRefused as error:
         told = error.outcome
         where = f" (block {told.height})" if told.height else ""

@@ -116,9 +116,7 @@ async def commission(story: Story) -> None:
     operator = story.person("An operator", story.backstage.operator, elsewhere=True)
     taken = await story.do(operator, WithdrawCommission(operator.address))
     assert taken.receipt is not None
-    story.tell(
-        f"Who runs the validator that is asked here takes its commission so far: {taken.receipt.legs[0].amount} udchat."
-    )
+    story.tell(f"Who runs a validator here takes its commission so far: {taken.receipt.legs[0].amount} udchat.")
 
 
 async def lacks_authority(story: Story) -> str:

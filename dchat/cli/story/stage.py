@@ -50,8 +50,8 @@ class Team:
 
 
 class Backstage(NamedTuple):
-    """What the network's folder on this machine holds beside the house's account: the keys of the node that is asked,
-    and accounts with money. may_plan: whether the house may plan upgrades."""
+    """What the network's folder on this machine holds beside the house's account: the keys of a validator, and accounts
+    with money. may_plan: whether the house may plan upgrades."""
 
     operator: Wallet
     validator_key: PrivKey

@@ -189,11 +189,15 @@ class MixedNetwork:
         pace: Pace = PACE,
         options: str = "",
         params: Changes | None = None,
+        upgrade_authority: str = "",
     ) -> None:
-        """options: more TOML for each of ours, and for each application of theirs. params: of the chain."""
+        """options: more TOML for each of ours, and for each application of theirs. params, upgrade_authority: of the
+        chain, see make_network."""
         self.folder, self.pace, self.options = folder, pace, options
-        ports = free_ports(len(kinds))
-        self.network = make_network(folder / "net", validators=len(kinds), pace=pace, ports=ports, params=params)
+        self.network = make_network(
+            folder / "net", validators=len(kinds), pace=pace, ports=free_ports(len(kinds)), params=params,
+            upgrade_authority=upgrade_authority,
+        )  # fmt: skip
         self.chain_id = self.network.chain_id
         self.nodes: list[MixedNode] = [
             self._make(kind, entry) for kind, entry in zip(kinds, self.network.nodes, strict=True)
