@@ -476,9 +476,11 @@ class ConsensusReactor:
 
     def _take_vote(self, state: PeerState, vote: Vote) -> None:
         self.metrics.votes_received += 1
+        self.metrics.votes_received_unlike += not state.is_ours
         key = (vote.height, VoteKind(vote.type), vote.round)
         if self._holds_vote(vote):
             self.metrics.votes_duplicate += 1
+            self.metrics.votes_duplicate_unlike += not state.is_ours
             state.sent_copy(self._rs.height, VOTE_COPY)
             state.add_vote(key, vote.validator_index)
             return
@@ -515,6 +517,7 @@ class ConsensusReactor:
 
     def _take_part(self, state: PeerState, message: BlockPart) -> None:
         self.metrics.parts_received += 1
+        self.metrics.parts_received_unlike += not state.is_ours
         rs, part = self._rs, message.part
         parts = rs.parts if message.height == rs.height else None
         state.part_came(message.height, message.round, part.set_header, part.index)
@@ -522,6 +525,7 @@ class ConsensusReactor:
         is_behind = message.height < rs.height
         if is_behind or (held is not None and held.proof.leaf_hash == part.proof.leaf_hash):
             self.metrics.parts_duplicate += 1
+            self.metrics.parts_duplicate_unlike += not state.is_ours
             if not is_behind:
                 state.sent_copy(rs.height, PART_COPY)
             return

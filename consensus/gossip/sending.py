@@ -71,7 +71,8 @@ class Random(Protocol):
 
 @dataclass(slots=True)
 class GossipMetrics:
-    """Plain counters. A part or vote is a duplicate when it was held already as it came."""
+    """Plain counters. A part or vote is a duplicate when it was held already as it came; unlike: of those, from and to
+    peers that are not of our own kind (CometBFT's)."""
 
     parts_received: int = 0
     parts_duplicate: int = 0
@@ -87,6 +88,12 @@ class GossipMetrics:
     steps_sent: int = 0
     catch_up_votes_sent: int = 0
     catch_up_parts_sent: int = 0
+    parts_received_unlike: int = 0
+    parts_duplicate_unlike: int = 0
+    parts_sent_unlike: int = 0
+    votes_received_unlike: int = 0
+    votes_duplicate_unlike: int = 0
+    votes_sent_unlike: int = 0
     inbox_full: int = 0  # messages of peers that were not taken
 
 
@@ -261,6 +268,7 @@ class Gossip:
         assert state.header is not None, "parts go to those who gather them"
         state.add_part(state.header, part.index)
         self._metrics.parts_sent += 1
+        self._metrics.parts_sent_unlike += not state.is_ours
         return True
 
     def _push_votes(self, state: PeerState) -> None:
@@ -303,6 +311,7 @@ class Gossip:
             return False
         state.add_vote((vote.height, VoteKind(vote.type), vote.round), vote.validator_index)
         self._metrics.votes_sent += 1
+        self._metrics.votes_sent_unlike += not state.is_ours
         return True
 
     # -------------------------------------------------------------------------------------------- old heights

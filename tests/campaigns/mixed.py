@@ -1,9 +1,13 @@
 """One network of two implementations under load: validators of ours beside CometBFT nodes with our application.
 
 First two of each kind, undisturbed for `--minutes`: all that is admitted is committed, no peer is dropped, every header
-and app hash, and the set with its priorities, is the same on all. Then networks drawn from the seed, as CometBFT's
-end-to-end generator does: which validator is of which kind, how much load, and who is killed, stopped, paused or loses
-its application, one after the other; whoever was away catches up, and all agree.
+and app hash, and the set with its priorities, is the same on all; and how often a part and a vote came that was needed
+once. Then networks drawn from the seed, as CometBFT's end-to-end generator does: which validator is of which kind, how
+much load, and who is killed, stopped, paused or loses its application, one after the other; whoever was away catches
+up, and all agree.
+
+At the end two tables; with --json all of it. A network that fails is named with the seed and the command that runs it
+alone. Each has at most fifteen minutes.
 """
 
 from __future__ import annotations
@@ -13,11 +17,10 @@ import asyncio
 import contextlib
 import json
 import random
-import re
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +30,7 @@ from chain.tx.messages import Payment
 from crypto.hash import sha256
 from tests.campaigns.harness import CampaignFailed, folder_of, run_campaign, say, until
 from tests.support.interop.mixed import OURS, PACE, THEIRS, MixedNetwork, MixedNode, TheirNode
+from tests.support.interop.traffic import arrived, copies
 
 VALIDATORS = 4
 EXPIRY_BLOCKS = 100
@@ -34,6 +38,7 @@ SETTLE_S = 180.0
 DROPPED = {OURS: "lost a peer", THEIRS: "Stopping peer for error"}  # as their logs say it
 BROKEN = ("CONSENSUS FAILURE", "consensus failed", "cannot vote for a block")
 LOST_APPLICATION = "app.sock"  # CometBFT's failure where it is the application that was killed
+NETWORK_S = 900.0  # of a drawn one, from its first process to the last; two minutes are usual
 SAMPLE = 200  # transactions of a network that all nodes are asked for
 PERTURBATIONS = ("kill", "restart", "pause", "application")
 
@@ -58,6 +63,12 @@ def manifest_of(rng: random.Random) -> Manifest:
         able = [n for n, kind in enumerate(kinds, start=1) if what != "application" or kind == THEIRS]
         disturbed.append((what, rng.choice(able), round(rng.uniform(1, 6), 1)))
     return Manifest(tuple(kinds), float(rng.choice((2, 5, 10, 20))), tuple(disturbed))
+
+
+def manifests_of(seed: int, count: int) -> list[Manifest]:
+    """The first `count` networks of a seed."""
+    rng = random.Random(seed)
+    return [manifest_of(rng) for _ in range(count)]
 
 
 @dataclass
@@ -132,9 +143,13 @@ async def committed_of(net: MixedNetwork, txs: list[bytes]) -> int:
     return found
 
 
-def rounds_above_0(net: MixedNetwork) -> int:
-    """Blocks that took more than one, as one of ours says."""
-    return len(re.findall(r"event=committed height=\d+ round=[1-9]", net.of(OURS)[0].log))
+async def rounds_above_0(net: MixedNetwork, heights: Iterable[int]) -> int:
+    """Blocks that took more than one, as their commits say."""
+    node, found = net.of(OURS)[0], 0
+    for height in heights:
+        told = await net.rpc(node, f"commit?height={height}")
+        found += int(told["signed_header"]["commit"]["round"]) > 0
+    return found
 
 
 def dropped(net: MixedNetwork) -> int:
@@ -161,9 +176,10 @@ async def agree(net: MixedNetwork, load: Load, *, first: int = 1) -> dict[str, A
     sample = load.rng.sample(sorted(load.admitted), min(SAMPLE, len(load.admitted)))
     return {
         "blocks": len(metas),
+        "app_hashes_compared": len(metas) * len(net.alive),
         "app_hashes": len({meta["header"]["app_hash"] for meta in metas.values()}),
         "proposed": {f"{node.entry.index} {node.kind}": by[node.entry.index] for node in net.nodes},
-        "rounds_above_0": rounds_above_0(net),
+        "rounds_above_0": await rounds_above_0(net, metas),
         "transactions": sum(int(meta["num_txs"]) for meta in metas.values()),
         "admitted": len(load.admitted),
         "committed_of_sample": f"{await committed_of(net, sample)} of {len(sample)}",
@@ -180,6 +196,7 @@ async def steady(folder: Path, seconds: float, rate: float, rng: random.Random) 
         await net.wait_peers()
         await load.begin()
         before, began = dropped(net), time.monotonic()
+        first, came = await net.top() + 1, await arrived(net)
         async with load.going_on():
             while (left := seconds - (time.monotonic() - began)) > 0:
                 await asyncio.sleep(min(10.0, left))
@@ -188,8 +205,11 @@ async def steady(folder: Path, seconds: float, rate: float, rng: random.Random) 
                 for node in net.nodes:
                     if len(await net.peers(node)) != VALIDATORS - 1:
                         raise CampaignFailed(f"{node.entry.name} ({node.kind}) has other than {VALIDATORS - 1} peers")
+        last, now = await net.top(), await arrived(net)
         await all_committed(net, load)
         result = await agree(net, load)
+        metas = await net.metas(net.nodes[0], first, last)
+        result["copies"] = copies(net, {index: one.since(came[index]) for index, one in now.items()}, metas)
         result |= {"seconds": round(time.monotonic() - began), "dropped_peers": dropped(net) - before}
         if result["dropped_peers"]:
             raise CampaignFailed(f"{result['dropped_peers']} peers were dropped")
@@ -244,20 +264,74 @@ async def drawn(folder: Path, manifest: Manifest, rng: random.Random) -> dict[st
         return await agree(net, load)
 
 
-async def run(folder: Path, *, minutes: float, manifests: int, seed: int, rate: float) -> dict[str, Any]:
-    rng = random.Random(seed)
-    plans = [manifest_of(rng) for _ in range(manifests)]
-    result: dict[str, Any] = {"seed": seed, "minutes": minutes, "rate": rate}
+@contextlib.contextmanager
+def replayed_by(command: str) -> Iterator[None]:
+    """What goes wrong within is said with the command that does the same again."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
+            say(f"FAILED: {error or type(error).__name__}")
+        say(f"replay: {command}")
+        raise
+
+
+async def run(
+    folder: Path, result: dict[str, Any], *, minutes: float, manifests: int, seed: int, rate: float, only: int = 0
+) -> None:
+    """result: is filled as it goes. only: the number of the one drawn network that is run; 0: all."""
+    plans = manifests_of(seed, manifests)
+    command = f"scripts/campaign mixed --seed {seed}"
     if minutes:
-        result["steady"] = await steady(folder / "steady", minutes * 60, rate, rng)
+        with replayed_by(f"{command} --minutes {minutes:g} --rate {rate:g} --manifests 0"):
+            result["steady"] = await steady(folder / "steady", minutes * 60, rate, random.Random(f"{seed} load"))
         say(f"steady: {json.dumps(result['steady'])}")
-    result["manifests"] = []
     for number, plan in enumerate(plans, start=1):
+        if only not in (0, number):
+            continue
         say(f"network {number} of {manifests}: {', '.join(plan.kinds)}; {plan.rate:g} payments a second")
-        told = asdict(plan) | await drawn(folder / f"network{number}", plan, rng)
+        with replayed_by(f"{command} --minutes 0 --manifests {manifests} --only {number}"):
+            began = time.monotonic()
+            async with asyncio.timeout(NETWORK_S):
+                told = await drawn(folder / f"network{number}", plan, random.Random(f"{seed} load {number}"))
+        told = {"network": number} | asdict(plan) | told | {"seconds": round(time.monotonic() - began)}
         say(f"  {json.dumps(told)}")
         result["manifests"].append(told)
-    return result
+
+
+def tables(result: dict[str, Any]) -> str:
+    """For people."""
+    lines = []
+    if steady := result.get("steady"):
+        lines += [
+            f"undisturbed {steady['seconds']} s at {result['rate']:g} payments a second: {steady['blocks']} blocks, "
+            f"proposed by {_shares(steady['proposed'])}; {steady['rounds_above_0']} in rounds above 0; "
+            f"{steady['dropped_peers']} peers dropped; {steady['app_hashes_compared']} headers with their app hashes "
+            f"alike; {steady['transactions']} transactions, {steady['committed_of_sample']} asked for committed",
+            "",
+            f"{'arrives at':<12}{'what':<6}{'needed':>9}{'copies':>9}{'from unlike':>13}{'held already':>14}",
+        ]
+        for kind, rows in steady["copies"].items():
+            for what, row in rows.items():
+                shown = [row["needed"], row["copies"], row["of_them_from_the_other_kind"], row["held_already"]]
+                lines.append(f"{kind:<12}{what:<6}" + "".join(
+                    f"{one!s:>{width}}" for one, width in zip(shown, (9, 9, 13, 14), strict=True)
+                ))  # fmt: skip
+        lines.append("")
+    if result["manifests"]:
+        lines.append("network  kinds  rate  blocks  rounds>0  headers alike  transactions  seconds  disturbed")
+    for one in result["manifests"]:
+        kinds = "".join("o" if kind == OURS else "c" for kind in one["kinds"])
+        disturbed = ", ".join(f"{what} {index} {seconds:g} s" for what, index, seconds in one["disturbed"])
+        lines.append(
+            f"{one['network']:>7}  {kinds:<5}  {one['rate']:>4g}  {one['blocks']:>6}  {one['rounds_above_0']:>8}  "
+            f"{one['app_hashes_compared']:>13}  {one['transactions']:>12}  {one['seconds']:>7}  {disturbed}"
+        )
+    return "\n".join(lines)
+
+
+def _shares(proposed: dict[str, int]) -> str:
+    return ", ".join(f"{who}: {blocks}" for who, blocks in proposed.items())
 
 
 def main() -> None:
@@ -267,13 +341,22 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=20.0, help="payments a second while undisturbed")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     parser.add_argument("--json", type=Path, help="also write the result here")
+    parser.add_argument("--only", type=int, default=0, help="of the drawn networks only the one with this number")
     said = parser.parse_args()
+    if not 0 <= said.only <= said.manifests:
+        parser.error(f"--only {said.only}: allowed: 1 to {said.manifests}, the number of --manifests")
     say(f"seed {said.seed}")
-    with folder_of("mixed") as folder:
-        work = run(folder, minutes=said.minutes, manifests=said.manifests, seed=said.seed, rate=said.rate)
-        result = run_campaign(work)
-    if said.json:
-        said.json.write_text(json.dumps(result, indent=2) + "\n")
+    result: dict[str, Any] = {"seed": said.seed, "minutes": said.minutes, "rate": said.rate, "manifests": []}
+    try:
+        with folder_of("mixed") as folder:
+            run_campaign(run(
+                folder, result, minutes=said.minutes, manifests=said.manifests, seed=said.seed, rate=said.rate,
+                only=said.only,
+            ))  # fmt: skip
+    finally:
+        if said.json:  # also what was found before a failure
+            said.json.write_text(json.dumps(result, indent=2) + "\n")
+        say(tables(result))
     say("all networks agree")
 
 

@@ -95,6 +95,23 @@ def test_with_stock_peers_heights_are_decided(ours: int) -> None:
     assert mesh.total("parts_duplicate") == 0
 
 
+@pytest.mark.parametrize("what", ["parts", "votes"])
+def test_what_travels_between_unlike_nodes_is_counted_by_itself(what: str) -> None:
+    mesh = ConsensusMesh(ours=2, block_bytes=2 * PART_BYTES)
+    mesh.network.full_mesh()
+    mesh.start()
+    mesh.run_to(8)
+    told = [node.reactor.metrics for node in mesh.nodes]
+
+    def shares(way: str) -> list[float]:
+        return [getattr(one, f"{what}_{way}_unlike") / getattr(one, f"{what}_{way}") for one in told]
+
+    for way in ("received", "sent"):
+        ours, stock = shares(way)[:2], shares(way)[2:]
+        assert all(0.5 < share < 0.8 for share in ours), "from and to two of three"
+        assert stock == [1.0, 1.0], "who lacks our channel takes nobody for one of us"
+
+
 def test_a_peer_that_connects_during_a_height_gets_all_it_lacks() -> None:
     mesh = ConsensusMesh()
     for first, second in ((0, 1), (0, 2), (1, 2)):

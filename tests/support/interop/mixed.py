@@ -120,7 +120,10 @@ class TheirNode:
         self.entry = entry
         self.comet = CometNode(folder / "comet", chain_id=chain_id)
         self.comet.adopt(config, p2p_port=entry.ports.p2p, rpc_port=entry.ports.rpc)
-        self.comet.set_config(settings)
+        watched = f"127.0.0.1:{entry.ports.metrics}"
+        self.comet.set_config(
+            {"instrumentation.prometheus": True, "instrumentation.prometheus_listen_addr": watched} | settings
+        )
         self.app = AbciProcess(folder / "app", options=options)
 
     @property
