@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.go, pytest.mark.network]
 VALIDATORS = 4
 PACE = Pace(block_time=300, timeout_propose=2_000, timeout_prevote=500, timeout_precommit=500, timeout_commit=10)
 KEPT = "\n[database]\nversions_kept = 10000\n"  # the demo asks for proofs of what is some seconds old
-STORY_S = 400.0
+STORY_S = 900.0  # of a busy machine; one or two minutes are usual
 
 
 async def test_the_demos_story_is_told_on_four_cometbft_engines(tmp_path: Path) -> None:
