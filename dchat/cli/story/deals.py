@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from chain.tx.messages import CreateChannel, Payment, PayToJoin, PostMessage, Tip, channel_id
@@ -30,7 +31,8 @@ from dchat.client.wallet import Outcome
 PERIODS = 3
 PERIOD_S = 60
 PAY_S = 60  # before its deadline all have paid
-DEADLINE_S = 4  # of what nobody releases
+DEADLINE_S = 4  # of what nobody releases, or as long as some transactions take here
+DEADLINE_TXS = 3
 
 
 async def tips(story: Story) -> None:
@@ -52,6 +54,7 @@ def _opened(outcome: Outcome) -> EscrowReference:
 
 async def escrows(story: Story) -> None:
     ada, ben, cleo = story.named("Ada", "Ben", "Cleo")
+    began, before = time.monotonic(), len(story.sent)
     terms = OpenEscrow(
         ada.address, ben.address, 30 * DCHAT, story.in_an_hour(), (ada.address,), 1, arbiter=cleo.address
     )
@@ -72,15 +75,17 @@ async def escrows(story: Story) -> None:
     story.tell("Cleo pays 5 DCHAT on delivery of a poem: Ben posts it and is paid, in the same transaction.")
     gift = OpenSharedEscrow(
         ada.address, terms._replace(amount=4 * DCHAT, arbiter=b""), (EscrowShare(cleo.address, 6 * DCHAT),),
-        story.in_an_hour() - PAY_S * NS_PER_S,
+        terms.deadline_time_ns - PAY_S * NS_PER_S,
     )  # fmt: skip
     present = _opened(await story.do(ada, gift))
     await story.do(cleo, PayShare(cleo.address, present, None, 6 * DCHAT))
     await story.do(ada, ReleaseEscrow(ada.address, present))
     story.tell("Ada and Cleo give Ben a present of 10 DCHAT: each pays a part, and it is his when both have.")
-    deadline = time.time_ns() + DEADLINE_S * NS_PER_S
+    each_s = (time.monotonic() - began) / (len(story.sent) - before)
+    wait_s = max(DEADLINE_S, math.ceil(DEADLINE_TXS * each_s))
+    deadline = time.time_ns() + wait_s * NS_PER_S
     await story.do(ada, terms._replace(amount=7 * DCHAT, deadline_time_ns=deadline, arbiter=b""))
-    story.tell(f"Ada puts 7 DCHAT aside for {DEADLINE_S} seconds, and nobody does anything.")
+    story.tell(f"Ada puts 7 DCHAT aside for {wait_s} seconds, and nobody does anything.")
 
 
 async def conditions(story: Story) -> None:

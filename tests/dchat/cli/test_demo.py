@@ -21,6 +21,7 @@ from dchat.cli.story.telling import ACTS, not_shown
 from dchat.cli.terminal.base import Exit
 from dchat.client.client import Client
 from dchat.client.wallet import Outcome, Session, TxRefused
+from dchat.devnet.network import make_network
 from dchat.home import identity
 from dchat.home.home import Home
 from tests.support.node.running import Running, running_node
@@ -46,7 +47,9 @@ async def test_what_a_network_cannot_show_is_said(tmp_path: Path) -> None:
             for name in ("bob", "carol", "dave"):
                 who = running.account(name)
                 await Session(client, who.wallet).send([Payment(who.address, bytes(20), 900_000 * DCHAT)])
-            told = await run(running.network, None, 1, as_json=True)
+            told = await run(running.network, None, 1, as_json=True, doors=[running.grpc])
+    (of_node,) = told["nodes"]
+    assert of_node.startswith(f"{running.grpc}: "), "the node that was named, and no other"
     lines = {act["act"]: [line["text"] for line in act["lines"]] for act in told["acts"]}
     assert lines["An upgrade that is not made"] == [
         "Left out: the house may not plan upgrades here (--upgrade-authority alice)."
@@ -102,6 +105,29 @@ def test_a_story_that_ends_early_gives_no_advice_that_is_wrong(monkeypatch: pyte
     assert "the story ends here: " in said.output
     assert "--sequence" not in said.output
     assert "is it this network" not in said.output
+
+
+@pytest.mark.parametrize(
+    ("node", "code", "said"),
+    [
+        ("nowhere", Exit.USAGE, "--node is 'nowhere'; expected HOST:PORT"),
+        ("127.0.0.1:1", Exit.UNREACHABLE, "--node HOST:PORT says which node is asked"),
+    ],
+)
+def test_on_a_network_of_others_nothing_is_started(tmp_path: Path, node: str, code: Exit, said: str) -> None:
+    make_network(tmp_path / "net", validators=1)
+    before = sorted(tmp_path.rglob("*"))
+    done = CliRunner().invoke(demo.demo, ["--home", str(tmp_path / "net"), "--node", node, "--json"])
+    assert done.exit_code == int(code), done.output
+    assert said in done.output
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_node_that_is_named_needs_the_networks_folder(tmp_path: Path) -> None:
+    done = CliRunner().invoke(demo.demo, ["--home", str(tmp_path / "net"), "--node", "127.0.0.1:1"])
+    assert done.exit_code == int(Exit.USAGE)
+    assert "there is no test network in" in done.output
+    assert not list(tmp_path.iterdir())
 
 
 async def test_the_story_is_told_and_proved(tmp_path: Path) -> None:
