@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Any, Final, TypeVar
 
 from consensus.documents.genesis import GenesisDoc
@@ -37,10 +36,11 @@ from dchat.doors.jsonrpc.form import (
     param_updates_form,
     result_form,
     updates_form,
+    written,
 )
 from dchat.doors.jsonrpc.params import Arg, Kind
 from dchat.doors.jsonrpc.protocol import failed
-from dchat.doors.jsonrpc.table import Caching, Call, Method, chosen_height, page_of, per_page_of, table_of
+from dchat.doors.jsonrpc.table import Caching, Call, Kept, Method, chosen_height, page_of, per_page_of, table_of
 from dchat.doors.reads.answers import Answers
 from dchat.doors.reads.errors import NotThere
 from dchat.doors.reads.loop_share import LoopShare
@@ -77,6 +77,7 @@ class ChainCalls:
         self._answers, self._genesis = answers, genesis
         self._reading, self._share, self._is_catching_up = reading, share, is_catching_up
         self._searches = searches
+        self.kept = Kept()
         self._genesis_text, self._genesis_lock = b"", asyncio.Lock()
         self.table = table_of(
             Method(
@@ -103,6 +104,20 @@ class ChainCalls:
 
     async def _read(self, call: Call, work: Callable[[], T]) -> T:
         return await self._reading.run(work, call.client)
+
+    async def _once(
+        self, call: Call, key: tuple[Hashable, ...], height: int, make: Callable[[], Awaitable[Json]]
+    ) -> Json:
+        """What is told of a saved block: as it was written for whoever asked before, or made. None is not kept."""
+        if (text := self.kept.get(key, base=self._answers.base)) is not None:
+            return Raw(text)
+        told = await make()
+        return None if told is None else await self._keep(call, key, height, told)
+
+    async def _keep(self, call: Call, key: tuple[Hashable, ...], height: int, told: Json) -> Raw:
+        text = (await self._share.drive(written(told), call.client)).decode()
+        self.kept.put(key, height, text)
+        return Raw(text)
 
     def _height(self, given: int | None) -> int:
         return chosen_height(given, latest=self._answers.height, base=self._answers.base)
@@ -154,58 +169,73 @@ class ChainCalls:
         blocks = self._answers.blocks
         if not height:
             return {"block_id": block_id_json(NO_BLOCK_ID), "block": None}
-        meta, block = await self._read(call, lambda: (blocks.load_meta(height), blocks.load_block(height)))
-        block_id = NO_BLOCK_ID if meta is None else meta.block_id
-        return {"block_id": block_id_json(block_id), "block": None if block is None else block_form(block)}
+
+        async def make() -> Json:
+            meta, block = await self._read(call, lambda: (blocks.load_meta(height), blocks.load_block(height)))
+            if meta is None or block is None:
+                return None  # pruned meanwhile
+            return {"block_id": block_id_json(meta.block_id), "block": block_form(block)}
+
+        told = await self._once(call, ("block", height), height, make)
+        return {"block_id": block_id_json(NO_BLOCK_ID), "block": None} if told is None else told
 
     async def commit(self, call: Call, given: Mapping[str, Any]) -> Json:
         height = self._height(given["height"])
+        key = ("commit", height)
+        if (text := self.kept.get(key, base=self._answers.base)) is not None:
+            return Raw(text)
+        told = await self._read(call, lambda: self._commit_of(height))
+        is_final = told is not None and told["canonical"]  # that of the latest is another one once a block follows
+        return await self._keep(call, key, height, told) if is_final else told
+
+    def _commit_of(self, height: int) -> Json:
+        """Reads: call it in a thread."""
         blocks = self._answers.blocks
-
-        def work() -> Json:
-            meta = blocks.load_meta(height) if height else None
-            if meta is None:
-                return None
-            commit = blocks.load_commit(height) if height < self._answers.height else None
-            canonical = commit is not None
-            if commit is None:
-                commit = blocks.load_seen_commit(height)
-            signed = {
-                "header": header_json(meta.header),
-                "commit": None if commit is None else commit_form(commit),
-            }
-            return {"signed_header": signed, "canonical": canonical}
-
-        return await self._read(call, work)
+        meta = blocks.load_meta(height) if height else None
+        if meta is None:
+            return None
+        commit = blocks.load_commit(height) if height < self._answers.height else None
+        canonical = commit is not None
+        if commit is None:
+            commit = blocks.load_seen_commit(height)
+        signed = {"header": header_json(meta.header), "commit": None if commit is None else commit_form(commit)}
+        return {"signed_header": signed, "canonical": canonical}
 
     async def block_results(self, call: Call, given: Mapping[str, Any]) -> Json:
         height = self._height(given["height"])
-        stored = await self._share.drive(self._answers.states.stored_in_slices(height), call.client)
-        if stored is None:
-            raise failed(f"could not find results for height #{height}")
-        return {
-            "height": str(height),
-            "txs_results": Many(map(result_form, stored.tx_results)) if stored.tx_results else None,
-            "finalize_block_events": Many(map(event_form, stored.events)) if stored.events else None,
-            "validator_updates": updates_form(stored.validator_updates) or None,
-            "consensus_param_updates": param_updates_form(stored),
-            "app_hash": base64_of(stored.app_hash),
-        }
+
+        async def make() -> Json:
+            stored = await self._share.drive(self._answers.states.stored_in_slices(height), call.client)
+            if stored is None:
+                raise failed(f"could not find results for height #{height}")
+            return {
+                "height": str(height),
+                "txs_results": Many(map(result_form, stored.tx_results)) if stored.tx_results else None,
+                "finalize_block_events": Many(map(event_form, stored.events)) if stored.events else None,
+                "validator_updates": updates_form(stored.validator_updates) or None,
+                "consensus_param_updates": param_updates_form(stored),
+                "app_hash": base64_of(stored.app_hash),
+            }
+
+        return await self._once(call, ("block_results", height), height, make)
 
     async def tx(self, call: Call, given: Mapping[str, Any]) -> Json:
-        tx_hash, prove = given["hash"], given["prove"]
-        return await self._read(call, lambda: self.tx_form(tx_hash, prove=prove))
-
-    def tx_form(self, tx_hash: bytes, *, prove: bool) -> Json:
-        """Reads: call it in a thread. Raises RpcError."""
+        tx_hash = given["hash"]
         place = self._answers.states.find_tx(tx_hash) if len(tx_hash) == HASH_BYTES else None
         if place is None or place[0] > self._answers.height:
             raise failed(f"tx ({hex_of(tx_hash[: 2 * HASH_BYTES])}) not found")
-        height, index = place
         try:
-            return self.placed_tx_form(height, index, prove=prove)
+            return await self._placed_tx(call, *place, prove=given["prove"])
         except NotThere:  # pruned since its place was read
             raise failed(f"tx ({hex_of(tx_hash)}) not found") from None
+
+    async def _placed_tx(self, call: Call, height: int, index: int, *, prove: bool) -> Json:
+        """Raises NotThere."""
+
+        async def make() -> Json:
+            return await self._read(call, lambda: self.placed_tx_form(height, index, prove=prove))
+
+        return await self._once(call, ("tx", height, index, prove), height, make)
 
     def placed_tx_form(self, height: int, index: int, *, prove: bool) -> Json:
         """Of a saved block: as `tx` tells it. Reads: call it in a thread. Raises NotThere."""
@@ -238,8 +268,7 @@ class ChainCalls:
         txs: list[Json] = []
         for height, index in found.places:
             with contextlib.suppress(NotThere):  # pruned meanwhile
-                form = partial(self.placed_tx_form, height, index, prove=prove)
-                txs.append(await self._read(call, form))
+                txs.append(await self._placed_tx(call, height, index, prove=prove))
         return {"txs": Many(txs), "total_count": str(found.total)}
 
     async def block_search(self, call: Call, given: Mapping[str, Any]) -> Json:
@@ -273,16 +302,20 @@ class ChainCalls:
 
     async def validators(self, call: Call, given: Mapping[str, Any]) -> Json:
         height = self._next_height(given["height"])
-        found = await self._read(call, lambda: self._answers.states.load_validators(height)) if height else None
-        if found is None:
-            raise failed(f"could not find validator set for height #{height}")
-        start, end = page_of(given["page"], given["per_page"], len(found))
-        return {
-            "block_height": str(height),
-            "validators": [validator_json(found[index]) for index in range(start, end)],
-            "count": str(end - start),
-            "total": str(len(found)),
-        }
+
+        async def make() -> Json:
+            found = await self._read(call, lambda: self._answers.states.load_validators(height)) if height else None
+            if found is None:
+                raise failed(f"could not find validator set for height #{height}")
+            start, end = page_of(given["page"], given["per_page"], len(found))
+            return {
+                "block_height": str(height),
+                "validators": [validator_json(found[index]) for index in range(start, end)],
+                "count": str(end - start),
+                "total": str(len(found)),
+            }
+
+        return await self._once(call, ("validators", height, given["page"], given["per_page"]), height, make)
 
     async def consensus_params(self, call: Call, given: Mapping[str, Any]) -> Json:
         height = self._next_height(given["height"])

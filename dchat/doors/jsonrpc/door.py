@@ -190,7 +190,7 @@ class JsonRpcDoor(Listener):
                 self._cors.check_writing(request, has_names=request.app[NAMES] is not None)
             if len(requests) > 1:
                 self._rate.take(client, cost=len(requests) - 1)
-            return await self._answer_all(requests, client, remote_of(request))
+            return await self._answer_all(requests, client, remote_of(request), is_large=len(data) > AT_ONCE_BYTES)
 
     async def _body(self, request: web.Request) -> bytes:
         try:
@@ -201,7 +201,7 @@ class JsonRpcDoor(Listener):
         except TimeoutError:
             raise web.HTTPRequestTimeout(reason=f"the body did not come within {BODY_S:g} s") from None
 
-    async def _answer_all(self, requests: list[Request], client: str, remote: str) -> web.Response:
+    async def _answer_all(self, requests: list[Request], client: str, remote: str, *, is_large: bool) -> web.Response:
         replies: list[bytes] = []
         is_kept, status = True, 200
         for request in requests:
@@ -209,7 +209,7 @@ class JsonRpcDoor(Listener):
                 continue  # a notification, which is not carried out
             call = Call(client, remote, request.id)
             try:
-                method, given = self._method_of(request)
+                method, given = await self._method_of(request, client, is_large=is_large)
                 is_kept = is_kept and method.may_be_kept(given)
             except RpcError as error:
                 if error.status:
@@ -227,12 +227,18 @@ class JsonRpcDoor(Listener):
         headers = KEPT if is_kept and status == 200 else {"Retry-After": "1"} if status == 503 else {}
         return web.Response(body=batch_of(replies), content_type=JSON_TYPE, headers=headers, status=status)
 
-    def _method_of(self, request: Request, *, over_socket: bool = False) -> tuple[Method, dict[str, Any]]:
-        """Raises RpcError."""
+    async def _method_of(
+        self, request: Request, client: str, *, is_large: bool, over_socket: bool = False
+    ) -> tuple[Method, dict[str, Any]]:
+        """is_large: its arguments are made in a thread, as its body was read. Raises RpcError, Busy."""
         method = self.table.get(request.method)
         if method is None or (method.of_socket and not over_socket):
             raise RpcError(METHOD_NOT_FOUND)
-        return method, from_json(method.args, request.params, over_socket=over_socket)
+
+        def given() -> dict[str, Any]:
+            return from_json(method.args, request.params, over_socket=over_socket)
+
+        return method, await self._reading.run(given, client) if is_large else given()
 
     async def answer(self, data: bytes, client: str, remote: str, socket: Any) -> bytes | None:
         """Of a request over WebSocket, which counts before it is read; None: to a notification. Nothing else is raised
@@ -260,7 +266,10 @@ class JsonRpcDoor(Listener):
         try:
             if refusal is not None:
                 raise refusal
-            method, given = self._method_of(request, over_socket=True)
+            is_large = len(data) > AT_ONCE_BYTES
+            method, given = await self._method_of(request, client, is_large=is_large, over_socket=True)
+        except Busy as error:  # no thread was free for them
+            return self._refused(request.method, call.id, RpcError(INTERNAL_ERROR, str(error)))
         except RpcError as error:
             return self._refused(request.method, NO_ID if error.status else call.id, error)
         return (await self._carried_out(method, call, given))[0]
@@ -347,8 +356,11 @@ class JsonRpcDoor(Listener):
         def text_of(name: str) -> str:
             return request.query.get(name, "") or form.get(name, "")
 
+        size = len(request.rel_url.raw_query_string) + sum(map(len, form.values()))
         try:
-            given = from_query(method.args, text_of)
+            given = from_query(method.args, text_of) if size <= AT_ONCE_BYTES else await self._reading.run(
+                lambda: from_query(method.args, text_of), client
+            )  # fmt: skip
             call = Call(client, remote_of(request), NO_ID)
             text = await self.run(method, call, given)
         except RpcError as error:

@@ -47,6 +47,8 @@ BLOCKS_HELD: Final = 8  # of those, as they were saved; others are read again
 WAIT_S: Final = 0.2  # for readers that are full, of each block: a block may bring more events than a buffer takes
 RESUMED_MAX: Final = 32  # messages that one that goes on from a cursor has waiting
 SLICE_NS: Final = NS_PER_MS // 2  # of matching, in a row
+TOGETHER_MAX: Final = 16  # events that readers are told of at once: each has one step, and one call of the system
+WOKEN_IN_A_ROW: Final = 16  # connections: each writes what it has, which takes 0.02 to 0.1 ms
 NOW: Final = "now"
 OUT_OF_CAPACITY: Final = "internal subscription event buffer is out of capacity"
 SUBSCRIBE: Final = (Arg("query", Kind.TEXT, ""), Arg("after", Kind.TEXT, "", is_ours=True))
@@ -119,7 +121,7 @@ class Subscription:
         return len(self.waiting) >= self.buffer_max or self.waiting_bytes >= self.bytes_max
 
     def put(self, text: bytes, cursor: Cursor | None = None) -> bool:
-        """text: the event's. Whether there was room for it."""
+        """text: the event's. Whether there was room for it. Its connection is told by whoever puts."""
         if self.is_dropped or not self._texts.take(self.sink.client, text):
             return self.is_dropped
         head = self._head
@@ -127,7 +129,6 @@ class Subscription:
             head += encoded(f'"cursor":"{cursor}",')
         self.waiting.append((head, text))
         self.waiting_bytes += len(text)
-        self.sink.has_more()
         return True
 
     def take(self) -> bytes | None:
@@ -205,6 +206,7 @@ class Hub:
         self._queue: deque[Happening | int] = deque()  # an int: a block that was saved
         self._blocks: dict[int, SavedBlock] = {}
         self._wake = asyncio.Event()
+        self._untold: dict[Sink, None] = {}  # connections that have something more, and do not know it yet
         self.table = table_of(
             Method("subscribe", self.subscribe, SUBSCRIBE, of_socket=True, cost=4),
             Method("unsubscribe", self.unsubscribe, (Arg("query", Kind.TEXT, ""),), of_socket=True),
@@ -390,14 +392,31 @@ class Hub:
                 item = self._queue.popleft()
                 if isinstance(item, Happening):
                     await self._hand_out(item, Patience())
+                    await self._tell_sinks()
                     continue
                 try:
                     async with contextlib.aclosing(self._of_block(item, self.is_wanted)) as told:
-                        patience = Patience()
-                        async for happening in told:
-                            await self._hand_out(happening, patience)
+                        await self._hand_out_block(told)
                 except NotThere as error:  # pruned already: the queue was long
                     log.warning("events of a block were not told", height=item, reason=str(error))
+
+    async def _hand_out_block(self, told: AsyncGenerator[Happening]) -> None:
+        """Some events, then their readers are told, and so on: 50 payments wake 50 readers three times, not 50 times."""
+        patience, since = Patience(), 0
+        async for happening in told:
+            await self._hand_out(happening, patience)
+            if (since := since + 1) == TOGETHER_MAX:
+                await self._tell_sinks()
+                since = 0
+        await self._tell_sinks()
+
+    async def _tell_sinks(self) -> None:
+        """A few in each turn of the loop."""
+        while self._untold:
+            for sink in list(self._untold)[:WOKEN_IN_A_ROW]:
+                del self._untold[sink]
+                sink.has_more()
+            await asyncio.sleep(0)
 
     async def _hand_out(self, happening: Happening, patience: Patience) -> None:
         share = self._feed.share
@@ -409,10 +428,12 @@ class Hub:
             if one.ended:
                 continue
             if one.is_full:
+                await self._tell_sinks()
                 await patience.wait(one)
             if one.is_full or not one.put(text):
                 self._end_slow(one)
             else:
+                self._untold[one.sink] = None
                 self.counts["sent"] += 1
 
     def _who_hears(self, happening: Happening) -> Slices[list[Subscription]]:
@@ -496,6 +517,7 @@ class Hub:
                         await patience.wait(one)
                     if one.is_full or not one.put(text, happening.cursor):
                         return seen, False
+                    one.sink.has_more()
                     self.counts["sent"] += 1
                 seen += 1
         return seen, True

@@ -19,6 +19,7 @@ from consensus.formats.timestamps import format_rfc3339
 from consensus.formats.units import NS_PER_S
 from consensus.p2p.conn.node_info import BLOCK_PROTOCOL, P2P_PROTOCOL, NodeInfo
 from consensus.p2p.conn.peer import SwitchPeer
+from consensus.state.state import State
 from consensus.types.block import Block
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PartSet
@@ -76,6 +77,7 @@ class NodeCalls:
         self._views, self._pub_key, self._info, self._query = views, pub_key, info, query
         self._peer_states = peer_states
         self._earliest: tuple[int, dict[str, Json]] | None = None
+        self._latest: tuple[int, dict[str, Json]] | None = None
         query_args = (
             Arg("path", Kind.TEXT, ""), Arg("data", Kind.HEX, b""), Arg("height", Kind.INT64, 0),
             Arg("prove", Kind.BOOL, False),
@@ -99,13 +101,7 @@ class NodeCalls:
         height = 0 if saved is None else saved.last_block_height
         latest: dict[str, Json] = {"hash": "", "app_hash": "", "height": "0", "time": NO_TIME}
         if saved is not None and height:
-            meta = views.answers.blocks.load_meta(height)
-            latest = {
-                "hash": hex_of(saved.last_block_id.hash),
-                "app_hash": "" if meta is None else hex_of(meta.header.app_hash),
-                "height": str(height),
-                "time": format_rfc3339(saved.last_block_time_ns),
-            }
+            latest = self._latest_of(saved)
         earliest = self._earliest_of(views.answers.base)
         return {
             "node_info": node_info_form(self._node_info()),
@@ -122,6 +118,22 @@ class NodeCalls:
             },
             "validator_info": validator_info_form(self._pub_key, views.voting_power),
         }
+
+    def _latest_of(self, saved: State) -> dict[str, Json]:
+        """Read once while the latest block is the same."""
+        height = saved.last_block_height
+        if self._latest is not None and self._latest[0] == height:
+            return self._latest[1]
+        meta = self._views.answers.blocks.load_meta(height)
+        told: dict[str, Json] = {
+            "hash": hex_of(saved.last_block_id.hash),
+            "app_hash": "" if meta is None else hex_of(meta.header.app_hash),
+            "height": str(height),
+            "time": format_rfc3339(saved.last_block_time_ns),
+        }
+        if meta is not None:
+            self._latest = height, told
+        return told
 
     def _earliest_of(self, base: int) -> dict[str, Json]:
         """Read once while the lowest block is the same."""

@@ -16,7 +16,16 @@ from typing import Any, Final, NamedTuple
 from consensus.documents.json import evidence_from_json
 from consensus.formats.errors import InvalidData
 from consensus.formats.json_text import Json, kind_of, loads
-from dchat.doors.jsonrpc.protocol import ABSENT, INTERNAL_ERROR, INVALID_PARAMS, NO_ID, Absent, RpcError
+from dchat.doors.jsonrpc.protocol import (
+    ABSENT,
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    NO_ID,
+    VALUES_MAX,
+    Absent,
+    RpcError,
+    values_of,
+)
 
 SHOWN_CHARS_MAX: Final = 64  # of what somebody sent, in what they are told
 _WHOLE = re.compile(r"-?[0-9]+", re.ASCII)
@@ -85,7 +94,8 @@ def _from_json(args: tuple[Arg, ...], params: Json) -> dict[str, Any]:
     wanted = [arg for arg in args if not arg.is_ours]
     if not len(wanted) <= len(params) <= len(args):
         names = " ".join(arg.name for arg in wanted)
-        given = " ".join("[" + " ".join(map(str, json.dumps(one).encode()[:SHOWN_CHARS_MAX])) + "]" for one in params)
+        first = params[: 2 * SHOWN_CHARS_MAX]  # more would not be shown
+        given = " ".join("[" + " ".join(map(str, head_of(one).encode())) + "]" for one in first)
         text = f"expected {len(wanted)} parameters ([{names}]), got {len(params)} ([{given[: 8 * SHOWN_CHARS_MAX]}])"
         raise BadParam(text)
     given_of = dict(zip((arg.name for arg in args), params, strict=False))
@@ -98,7 +108,7 @@ def _value(arg: Arg, given: Json) -> Any:
 
 def _integer(kind: Kind, given: Json) -> int:
     if not isinstance(given, str):
-        raise _no_string(json.dumps(given))
+        raise _no_string(head_of(given))
     return _integer_of(kind, given)
 
 
@@ -138,7 +148,7 @@ def _base64(kind: Kind, given: Json) -> bytes:
 
 def _hex(kind: Kind, given: Json) -> bytes:
     if not isinstance(given, str):
-        raise BadParam(f"invalid hex string: {_shown(json.dumps(given))}")
+        raise BadParam(f"invalid hex string: {_shown(head_of(given))}")
     return _bytes_of_hex(given)
 
 
@@ -170,6 +180,16 @@ def _evidence(kind: Kind, given: Json) -> Any:
 
 def _other(given: Json, kind: str) -> BadParam:
     return BadParam(f"json: cannot unmarshal {kind_of(given)} into Go value of type {kind}")
+
+
+def head_of(value: Json) -> str:
+    """How its JSON text begins: of a value of 50,000 no more is written than is shown."""
+    text = ""
+    for piece in json.JSONEncoder().iterencode(value[:SHOWN_CHARS_MAX] if isinstance(value, str) else value):
+        text += piece
+        if len(text) >= SHOWN_CHARS_MAX:
+            break
+    return text[:SHOWN_CHARS_MAX]
 
 
 def _shown(text: str) -> str:
@@ -219,6 +239,8 @@ def _from_text(arg: Arg, text: str) -> Any:
 
 
 def _json_of(text: str) -> Any:
+    if (values := values_of(text)) > VALUES_MAX:
+        raise BadParam(f"{values} values; allowed: {VALUES_MAX}")
     try:
         return loads(text, what="argument", bytes_max=len(text))
     except InvalidData as error:

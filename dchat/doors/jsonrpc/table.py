@@ -1,21 +1,27 @@
 """The methods of the door: what each takes, what it costs, whether its answer may be kept. Others add theirs by a row.
+And what of their answers is kept here.
 
 Source: CometBFT v0.38, rpc/core/routes.go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import sys
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from consensus.formats.json_text import Json
+from consensus.formats.units import MIB
 from dchat.doors.jsonrpc.params import Arg
 from dchat.doors.jsonrpc.protocol import Id, failed
 
 PER_PAGE_DEFAULT = 30
 PER_PAGE_MAX = 100
+KEPT_BYTES_MAX: Final = 16 * MIB
+KEPT_SHARE: Final = 16  # one answer has at most one part in so many
 
 
 class Caching(Enum):
@@ -64,6 +70,48 @@ def table_of(*rows: Method) -> dict[str, Method]:
     table = {row.name: row for row in rows}
     assert len(table) == len(rows), "a method stands there twice"
     return table
+
+
+# ------------------------------------------------------------------------------------------- what was written before
+
+
+class Kept:
+    """Answers about saved blocks, which never change: the JSON of those asked for last, of `bytes_max` together.
+
+    Explorers, wallets and monitors ask for the same few blocks; what is written once costs the next one a look. One
+    who asks for many others puts them out, and has each made as without it.
+    """
+
+    def __init__(self, bytes_max: int = KEPT_BYTES_MAX) -> None:
+        self._bytes_max, self._held = bytes_max, 0
+        self._texts: OrderedDict[Hashable, tuple[int, str]] = OrderedDict()  # (height, text), longest unused first
+        self.hits = self.misses = 0
+
+    @property
+    def held_bytes(self) -> int:
+        return self._held
+
+    def get(self, key: Hashable, *, base: int) -> str | None:
+        """base: the lowest height that is not pruned; of one below nothing is told."""
+        height, text = self._texts.get(key, (0, ""))
+        if not text or height < base:
+            self.misses += 1
+            return None
+        self._texts.move_to_end(key)
+        self.hits += 1
+        return text
+
+    def put(self, key: Hashable, height: int, text: str) -> None:
+        """One that is large beside all of them is not kept."""
+        size = sys.getsizeof(text)
+        if size > self._bytes_max // KEPT_SHARE:
+            return
+        _, before = self._texts.pop(key, (0, ""))
+        self._held += size - (sys.getsizeof(before) if before else 0)
+        self._texts[key] = height, text
+        while self._held > self._bytes_max:
+            _, (_, oldest) = self._texts.popitem(last=False)
+            self._held -= sys.getsizeof(oldest)
 
 
 # -------------------------------------------------------------------------------------------------- heights and pages

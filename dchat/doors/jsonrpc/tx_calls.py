@@ -152,12 +152,16 @@ class TxCalls:
         evidence: Evidence | None = given["evidence"]
         if evidence is None:
             raise failed("no evidence was provided")
+
+        def encoded() -> bytes:  # in a thread: it may name thousands of signers
+            try:
+                evidence.validate()
+            except (InvalidData, ValueError) as error:
+                raise failed(f"evidence.ValidateBasic failed: {error}") from None
+            return evidence.encode_wrapped()
+
         try:
-            evidence.validate()
-        except (InvalidData, ValueError) as error:
-            raise failed(f"evidence.ValidateBasic failed: {error}") from None
-        try:
-            request = pb.BroadcastEvidenceRequest(evidence=evidence.encode_wrapped())
+            request = pb.BroadcastEvidenceRequest(evidence=await self._reading.run(encoded, call.client))
             told = await self._evidence.take(request, call.client)
         except (BadQuestion, NotYet) as error:
             raise failed(f"failed to add evidence: {error}") from None

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 PING_S: Final = 27.0
 READ_S: Final = 30.0
 CLOSE_S: Final = 1.0
-SOCKETS_MAX: Final = 256  # each may hold a frame of a megabyte that is not whole; of a client its share
+WRITTEN_IN_A_ROW: Final = 64  # messages, where the system takes all of them: about 1 ms
+SOCKETS_LEAST: Final = 256  # each may hold a frame of a megabyte that is not whole; of a client its share
+SOCKETS_EACH: Final = 2  # for each subscriber that there may be: one client outside has a quarter, this machine three
 
 log = structlog.get_logger(__name__)
 _limited = LogLimit(log, source_name="client")
@@ -89,31 +91,37 @@ class Socket:
             await self._answered.wait()
 
     async def _write(self) -> None:
+        written = 0
         while True:
+            if written >= WRITTEN_IN_A_ROW:
+                written = 0
+                await asyncio.sleep(0)
             self._wake.clear()
             if self._answers:
                 answer = self._answers.pop(0)
                 await self._ws.send_frame(answer, WSMsgType.TEXT)
                 self._answered.set()
                 continue
-            if not await self._write_events():
+            count = await self._write_events()
+            written += count
+            if not count:
                 if self.is_closing:
                     return
                 await self._wake.wait()
 
-    async def _write_events(self) -> bool:
-        """One message of each subscription that has one. Whether there was any."""
-        wrote = False
+    async def _write_events(self) -> int:
+        """One message of each subscription that has one; how many there were."""
+        wrote = 0
         for one in self._hub.of(self.remote):
             if not one.is_open:
                 continue
             if (text := one.take()) is not None:
                 await self._ws.send_frame(text, WSMsgType.TEXT)
-                wrote = True
+                wrote += 1
             elif one.ended:
                 self._hub.forget(one)
                 await self._ws.send_frame(one.farewell(), WSMsgType.TEXT)
-                wrote = True
+                wrote += 1
         return wrote
 
     async def _ping(self) -> None:
@@ -134,7 +142,7 @@ class Sockets:
         self._hub = hub
         self.open: set[Socket] = set()
         self._none_open = asyncio.Event()
-        self.places = Slots("WebSockets", SOCKETS_MAX)
+        self.places = Slots("WebSockets", max(SOCKETS_LEAST, SOCKETS_EACH * hub.clients_max))
 
     async def serve(self, request: web.Request, door: JsonRpcDoor) -> web.StreamResponse:
         ws = web.WebSocketResponse(

@@ -328,7 +328,8 @@ def test_no_event_of_a_block_can_have_the_index_of_its_own_messages() -> None:
 
 
 async def test_sockets_have_places_and_requests_a_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "SOCKETS_MAX", 4)  # of this machine three
+    monkeypatch.setattr(websocket, "SOCKETS_LEAST", 4)  # of this machine three
+    monkeypatch.setattr(websocket, "SOCKETS_EACH", 0)
     options = "\n[rate_limit]\nrequests_per_second = 2\n"
     async with running_node(tmp_path, options=options) as one, contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(socket_of(one)) for _ in range(3)]
