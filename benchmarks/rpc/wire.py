@@ -31,8 +31,11 @@ class Http:
         self._reader, self._writer = await asyncio.open_connection(self._host, self._port, limit=LIMIT_BYTES)
 
     async def ask(self, body: bytes, path: str = "/") -> tuple[int, bytes]:
-        """(status, body). Raises OSError, EOFError."""
-        head = f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Length: {len(body)}\r\n\r\n"
+        """(status, body). At another path than / it is a form. Raises OSError, EOFError."""
+        kind = "application/json" if path == "/" else "application/x-www-form-urlencoded"
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
         return await self._sent(head.encode() + body)
 
     async def get(self, path: str) -> tuple[int, bytes]:

@@ -31,6 +31,7 @@ from dchat.doors.jsonrpc.chain_calls import ChainCalls
 from dchat.doors.jsonrpc.door import JsonRpcDoor
 from dchat.doors.jsonrpc.hub import Hub
 from dchat.doors.jsonrpc.node_calls import NodeCalls
+from dchat.doors.jsonrpc.table import Kept
 from dchat.doors.jsonrpc.tx_calls import TxCalls
 from dchat.doors.jsonrpc.websocket import Sockets
 from dchat.doors.reads.answers import Answers
@@ -112,7 +113,7 @@ class RpcDoor:
         )  # fmt: skip
         of_chain = ChainCalls(
             answers, genesis, reading=views.reading, share=views.share, is_catching_up=views.is_catching_up,
-            searches=Searches(answers, views.share, config.index),
+            searches=Searches(answers, views.share, config.index), kept=Kept(),
         )  # fmt: skip
         asked = Questions(client)
         of_node = NodeCalls(

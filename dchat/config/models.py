@@ -420,8 +420,8 @@ class RpcSection(Section):
     )
     max_subscription_clients: int = option(
         100,
-        "Clients at most that subscribe or wait for a block. Twice as many WebSockets are let in, 256 at least; each may "
-        "hold a frame of max_body_bytes that is not whole yet.",
+        "Clients at most that subscribe or wait for a block. Twice as many WebSockets are let in, 256 at least; each "
+        "may hold a frame of max_body_bytes that is not whole yet.",
         ge=1,
     )
     max_subscriptions_per_client: int = option(5, "Of each so many subscriptions at most.", ge=1)

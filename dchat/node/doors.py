@@ -34,6 +34,7 @@ from dchat.doors.jsonrpc.chain_calls import ChainCalls
 from dchat.doors.jsonrpc.door import JsonRpcDoor
 from dchat.doors.jsonrpc.hub import Hub
 from dchat.doors.jsonrpc.node_calls import NodeCalls
+from dchat.doors.jsonrpc.table import Kept
 from dchat.doors.jsonrpc.tx_calls import TxCalls
 from dchat.doors.jsonrpc.websocket import Sockets
 from dchat.doors.metrics.exposition import Registry, plain_counters
@@ -135,10 +136,11 @@ class Doors:
             each_max=config.rpc.max_subscriptions_per_client, buffer_max=config.rpc.subscription_buffer_size,
         )  # fmt: skip
         self.sockets = Sockets(self.hub)
+        self.kept = Kept()
         self.rpc: JsonRpcDoor | None = None
         if config.network.rpc_listen_address:
             self.rpc = self._rpc_door(chain, watch, desk, gossip, tls=context, connections_max=share.rpc)
-            registry.add(partial(rpc_metrics, self.rpc, self.hub, self.sockets))
+            registry.add(partial(rpc_metrics, self.rpc, self.hub, self.sockets, self.kept))
         self.metrics = NodeMetrics(registry, views, gossip, self, block_events=block_events)
         registry.add(partial(storage_metrics, retention, config.database.min_free * MIB))
         registry.add(partial(clock_metrics, skew))
@@ -157,7 +159,7 @@ class Doors:
         views, options = self._views, self._config.rpc
         of_chain = ChainCalls(
             views.answers, chain.genesis, reading=views.reading, share=views.share, searches=self._searches,
-            is_catching_up=views.is_catching_up,
+            is_catching_up=views.is_catching_up, kept=self.kept,
         )  # fmt: skip
         app = chain.app
 

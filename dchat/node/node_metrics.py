@@ -27,6 +27,7 @@ from dchat.doors.http.door import HttpDoor
 from dchat.doors.http.views import Views
 from dchat.doors.jsonrpc.door import JsonRpcDoor
 from dchat.doors.jsonrpc.hub import Hub
+from dchat.doors.jsonrpc.table import Kept
 from dchat.doors.jsonrpc.websocket import Sockets
 from dchat.doors.metrics.exposition import Registry, counter, gauge, labelled, memory_bytes, plain_counters
 from dchat.doors.reads.limits import RateLimit
@@ -379,7 +380,7 @@ def backup_metrics(keeper: Keeper) -> Iterator[Metric]:
         yield gauge("dchat_backup_last_duration_seconds", "How long it took.", record.ended_s - record.began_s)
 
 
-def rpc_metrics(door: JsonRpcDoor, hub: Hub, sockets: Sockets) -> Iterator[Metric]:
+def rpc_metrics(door: JsonRpcDoor, hub: Hub, sockets: Sockets, kept: Kept) -> Iterator[Metric]:
     """Of the JSON-RPC door. outcome: `ok`, or the code of the error."""
     yield labelled(
         CounterMetricFamily,
@@ -394,3 +395,8 @@ def rpc_metrics(door: JsonRpcDoor, hub: Hub, sockets: Sockets) -> Iterator[Metri
     yield counter("dchat_rpc_events_sent", "Events given to subscriptions.", hub.counts["sent"])
     yield counter("dchat_rpc_subscriptions_slow", "Subscriptions ended since nobody read them.", hub.counts["slow"])
     yield counter("dchat_rpc_subscriptions_resumed", "Subscriptions that went on from a cursor.", hub.counts["resumed"])
+    yield gauge(
+        "dchat_rpc_kept_bytes", "Answers about saved blocks that are kept as they were written.", kept.held_bytes
+    )
+    yield counter("dchat_rpc_kept_hits", "Answers that were kept.", kept.hits)
+    yield counter("dchat_rpc_kept_misses", "Answers that could be, and were made.", kept.misses)

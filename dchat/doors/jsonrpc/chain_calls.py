@@ -73,11 +73,12 @@ class ChainCalls:
         share: LoopShare,
         searches: Searches,
         is_catching_up: Callable[[], bool],
+        kept: Kept,
     ) -> None:
         self._answers, self._genesis = answers, genesis
         self._reading, self._share, self._is_catching_up = reading, share, is_catching_up
         self._searches = searches
-        self.kept = Kept()
+        self._kept = kept
         self._genesis_text, self._genesis_lock = b"", asyncio.Lock()
         self.table = table_of(
             Method(
@@ -109,14 +110,14 @@ class ChainCalls:
         self, call: Call, key: tuple[Hashable, ...], height: int, make: Callable[[], Awaitable[Json]]
     ) -> Json:
         """What is told of a saved block: as it was written for whoever asked before, or made. None is not kept."""
-        if (text := self.kept.get(key, base=self._answers.base)) is not None:
+        if (text := self._kept.get(key, base=self._answers.base)) is not None:
             return Raw(text)
         told = await make()
         return None if told is None else await self._keep(call, key, height, told)
 
     async def _keep(self, call: Call, key: tuple[Hashable, ...], height: int, told: Json) -> Raw:
         text = (await self._share.drive(written(told), call.client)).decode()
-        self.kept.put(key, height, text)
+        self._kept.put(key, height, text)
         return Raw(text)
 
     def _height(self, given: int | None) -> int:
@@ -182,7 +183,7 @@ class ChainCalls:
     async def commit(self, call: Call, given: Mapping[str, Any]) -> Json:
         height = self._height(given["height"])
         key = ("commit", height)
-        if (text := self.kept.get(key, base=self._answers.base)) is not None:
+        if (text := self._kept.get(key, base=self._answers.base)) is not None:
             return Raw(text)
         told = await self._read(call, lambda: self._commit_of(height))
         is_final = told is not None and told["canonical"]  # that of the latest is another one once a block follows

@@ -401,7 +401,7 @@ class Hub:
                     log.warning("events of a block were not told", height=item, reason=str(error))
 
     async def _hand_out_block(self, told: AsyncGenerator[Happening]) -> None:
-        """Some events, then their readers are told, and so on: 50 payments wake 50 readers three times, not 50 times."""
+        """Some events, then their readers are told, and so on: 50 payments wake a reader four times, not 50 times."""
         patience, since = Patience(), 0
         async for happening in told:
             await self._hand_out(happening, patience)
