@@ -273,10 +273,10 @@ def line_of(row: dict[str, Any]) -> str:
     """Of a hostile query."""
     loop, mostly = row["loop"], max(row["outcomes"], key=row["outcomes"].get)
     longest = loop["longest"][0] if loop["longest"] else {"own_ms": 0.0, "name": "nothing over 2 ms"}
-    held = f"loop held {longest['own_ms']:5.1f} ms ({longest['name']}), collector {loop['gc_longest_ms']:.1f}"
-    return (
-        f"{row['name']:32} {row['asked']:5} asked; {held}; health p95 {row['health']['p95_ms']:.1f} ms; mostly {mostly}"
-    )
+    held = f"loop held {longest['own_ms']:5.1f} ms ({longest['name']})"
+    collector = f"collector {loop['gc_longest_ms']:.1f} ms (generation {loop['gc_generation']})"
+    health = f"health p95 {row['health']['p95_ms']:.1f} ms"
+    return f"{row['name']:32} {row['asked']:5} asked; {held}; {collector}; {health}; mostly {mostly}"
 
 
 def main() -> None:

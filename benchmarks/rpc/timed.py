@@ -40,7 +40,8 @@ class Clocked:
         self._clear()
 
     def _clear(self) -> None:
-        self._count = self._used_ns = self._gc_longest_ns = 0
+        self._count = self._used_ns = 0
+        self._gc_longest = (0, 0)  # CPU ns, generation
         self._long: list[tuple[int, int, str]] = []  # CPU ns, those in the garbage collector, whose
 
     def begin(self) -> None:
@@ -66,7 +67,7 @@ class Clocked:
         now = time.thread_time_ns()
         if phase == "stop":
             self._gc_ns += now - self._gc_began_ns
-            self._gc_longest_ns = max(self._gc_longest_ns, now - self._gc_began_ns)
+            self._gc_longest = max(self._gc_longest, (now - self._gc_began_ns, info["generation"]))
         self._gc_began_ns = now
 
     def _write(self) -> None:
@@ -75,7 +76,8 @@ class Clocked:
         told = {
             "callbacks": self._count,
             "cpu_ms": self._used_ns / 1e6,
-            "gc_longest_ms": self._gc_longest_ns / 1e6,
+            "gc_longest_ms": self._gc_longest[0] / 1e6,
+            "gc_generation": self._gc_longest[1],
             "over_10_ms": sum(took > LIMIT_NS for took, _, _ in own),
             "longest": [{"own_ms": took / 1e6, "gc_ms": ns / 1e6, "name": name} for took, ns, name in own[:LONGEST]],
         }
