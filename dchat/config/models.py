@@ -418,12 +418,7 @@ class RpcSection(Section):
         "Fewer where the system gives too few file handles (see the log).",
         ge=16,
     )
-    max_subscription_clients: int = option(
-        100,
-        "Clients at most that subscribe or wait for a block. Twice as many WebSockets are let in, 256 at least; each "
-        "may hold a frame of max_body_bytes that is not whole yet.",
-        ge=1,
-    )
+    max_subscription_clients: int = option(100, "Clients at most that subscribe or wait for a block.", ge=1)
     max_subscriptions_per_client: int = option(5, "Of each so many subscriptions at most.", ge=1)
     subscription_buffer_size: int = option(
         200, "Events that a subscription may have waiting; its reader is told when there are more, and it ends.", ge=100
