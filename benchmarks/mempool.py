@@ -86,6 +86,7 @@ class BenchPeer:
     node_info: Any = None
     is_outbound = is_persistent = True
     remote_address = "127.0.0.1:1"
+    round_trip_s = 0.0
 
     def __init__(self, id: str) -> None:
         self.id = id

@@ -5,8 +5,9 @@ now, and plans the one timer of the peer for what must wait. What waits is what 
 
 - What nobody else is known to hold goes to everybody at once. A proposer's parts go to each peer from another part
   on, so that peers soon hold different ones.
-- What peer S sent is S's to pass on to the peers that S is connected to; there we wait for LATE, and are nearly always
-  overtaken by the peer's own word. Towards peers that S does not know it waits 5 to 20 ms.
+- What peer S sent is S's to pass on to the peers that S is connected to; there we wait for LATE, and for as long as such
+  a peer's own word may be on its way, and are nearly always overtaken by it. Towards peers that S does not know it waits
+  5 to 20 ms.
 - A height that was decided a moment ago is on its way to those who are still in it.
 
 So in a full mesh of ours, each part and vote travels once to each node; see `extension`.
@@ -32,7 +33,7 @@ from consensus.channels.peer_messages import (
 )
 from consensus.core.events import VoteKind
 from consensus.engine.interfaces import RoundState, VoteView
-from consensus.formats.units import NS_PER_MS
+from consensus.formats.units import NS_PER_MS, NS_PER_S
 from consensus.gossip.old_blocks import OldBlocks
 from consensus.gossip.peer_state import PeerState, VoteSetKey
 from consensus.stores.interfaces import BlockStore
@@ -48,6 +49,10 @@ RELAY_MIN_NS: Final = 5 * NS_PER_MS  # 5 to 20 ms: docs/decisions/0004
 RELAY_SPREAD_NS: Final = 15 * NS_PER_MS
 LATE_VOTE_NS: Final = 100 * NS_PER_MS  # below the shortest time-out of --fast, above what a busy peer needs to answer
 LATE_PART_NS: Final = 200 * NS_PER_MS  # parts are large: rather late than twice
+# On top of a round trip. S reaches the peer at most one way to it later than us (else it would reach it through us), the
+# peer says so within ANNOUNCE_LATER, and that comes one way back.
+WORD_NS: Final = 60 * NS_PER_MS
+WORD_NS_MAX: Final = NS_PER_S  # who answers pings later than this gets everything from everybody
 DECIDED_HOLD_NS: Final = 150 * NS_PER_MS  # the others decide a height within this, or need help
 WIRE_NEW_HEIGHT: Final = 1
 WIRE_COMMIT: Final = 8
@@ -99,9 +104,12 @@ class GossipMetrics:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """From whom something came; it may be passed on to a peer at due_ns, to a neighbour of the source at late_ns."""
+    """From whom something came, and when; it may be passed on to a peer at due_ns, to a neighbour of the source at
+    late_ns, if not the neighbour's own word may still be on its way then.
+    """
 
     source: str
+    came_ns: int
     due_ns: int
     late_ns: int
 
@@ -151,7 +159,7 @@ class Gossip:
 
     def _arrival(self, source: str, late_after_ns: int) -> Arrival:
         now, jitter = self._clock.monotonic_ns(), self._random.randrange(RELAY_SPREAD_NS)
-        return Arrival(source, now + RELAY_MIN_NS + jitter, now + late_after_ns + jitter)
+        return Arrival(source, now, now + RELAY_MIN_NS + jitter, now + late_after_ns + jitter)
 
     def vote_came(self, vote: Vote, source: str) -> None:
         key = (vote.height, vote.type, vote.round, vote.validator_index)
@@ -181,7 +189,7 @@ class Gossip:
         if arrival.source == state.peer.id:
             return arrival.late_ns  # it has it; if it says later that it lacks it, it forgot it or began anew
         late = state.is_ours and self._extension.are_neighbours(arrival.source, state.peer.id)
-        return arrival.late_ns if late else arrival.due_ns
+        return max(arrival.late_ns, arrival.came_ns + _word_ns(state)) if late else arrival.due_ns
 
     def height_decided(self, height: int) -> None:
         """`height` is saved; what came for heights before it is forgotten."""
@@ -320,7 +328,7 @@ class Gossip:
         """The peer is in a height that we have decided: its commit first, then, once it gathers the block, parts."""
         rs, height = self._rs, state.height
         decided = self._decided.get(height, 0)
-        hold_until = decided + DECIDED_HOLD_NS
+        hold_until = decided + max(DECIDED_HOLD_NS, _word_ns(state))
         is_recent = hold_until > self._clock.monotonic_ns() and decided > 0
         if height == rs.height - 1 and rs.last_commit is not None:
             self._send_votes(state, (height, VoteKind.PRECOMMIT, rs.last_commit_round), rs.last_commit)
@@ -392,6 +400,12 @@ class Gossip:
             if part is None or not self._send_part(state, state.height, state.round, part):
                 return
             self._metrics.catch_up_parts_sent += 1
+
+
+def _word_ns(state: PeerState) -> int:
+    """How long the peer's own word of what reached it elsewhere may take, after the same reached us."""
+    round_trip_ns = int(state.peer.round_trip_s * NS_PER_S)
+    return min(round_trip_ns + round_trip_ns // 4 + WORD_NS, WORD_NS_MAX)
 
 
 def _end_of(signature: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from chain.app_state.document import CurrencyGenesis
 from chain.app_state.economy import EconomicsGenesis
@@ -45,8 +45,9 @@ def person(index: int) -> Wallet:
     return Wallet.from_seed(sha256(b"person %d" % index))
 
 
-def genesis_of(plan: Plan) -> GenesisDoc:
-    keys = [validator_key(index).pub_key for index in range(len(plan.powers))]
+def genesis_of(plan: Plan, key: Callable[[int], Ed25519PrivKey] = validator_key) -> GenesisDoc:
+    """key: of a validator, by its place."""
+    keys = [key(index).pub_key for index in range(len(plan.powers))]
     stakes = [
         GenesisStake(operator(index).address, keys[index].bytes, power * UNIT, f"v{index}", 0, ONE, ONE, 1)
         for index, power in enumerate(plan.powers)

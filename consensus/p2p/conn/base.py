@@ -63,6 +63,11 @@ class Peer(Protocol):
         """host:port of the socket's other end."""
         ...
 
+    @property
+    def round_trip_s(self) -> float:
+        """How long its last answer to a ping took, with what it had to do first; 0: no ping was answered yet."""
+        ...
+
     def has_channel(self, channel_id: int) -> bool: ...
 
     def try_send(self, channel_id: int, message: bytes) -> bool:

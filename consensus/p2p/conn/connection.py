@@ -34,6 +34,7 @@ CLOCK_WORK = 32  # the clock is looked at after so much: a packet is 1, a messag
 RECENTLY_SENT_DECAY = 0.8
 RECENTLY_SENT_DECAY_S = 2.0
 FLUSH_BYTES_MAX = MIB  # what a stopping connection still writes out
+FIRST_PING_S = 1.0  # after the start: how far the peer is shows from then on
 HELD_LOOK_S = 1.0  # between two looks for a pong that we may have held back, at least
 RATE_SAMPLES_PER_S = 10  # samples of 100 ms
 
@@ -200,13 +201,15 @@ class MultiplexConnection:
         self._held = False  # reading is paused by us, and `go_on` will follow
         self._held_since = 0.0
         self._held_at_ping_s = 0.0  # of `_held_s`
+        self._pinged_s = 0.0
+        self.round_trip_s = 0.0  # of the last ping; 0 until one was answered
         self._ping_timer: asyncio.TimerHandle | None = None
         self._pong_timer: asyncio.TimerHandle | None = None
 
     # --- life -------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        self._ping_timer = self._loop.call_later(self._config.ping_interval_s, self._ping)
+        self._ping_timer = self._loop.call_later(min(FIRST_PING_S, self._config.ping_interval_s), self._ping)
 
     def close(self) -> None:
         """Stop at once; nothing is sent or delivered any more. Idempotent."""
@@ -621,6 +624,7 @@ class MultiplexConnection:
             if self._pong_timer is not None:
                 self._pong_timer.cancel()
                 self._pong_timer = None
+                self.round_trip_s = self._loop.time() - self._pinged_s
             else:
                 self.budget.useless("pong nobody asked for")
         else:
@@ -632,6 +636,7 @@ class MultiplexConnection:
             return  # one is out, and has more time for what we held back
         self._await_pong(self._config.pong_timeout_s)
         self._ping_due = True
+        self._pinged_s = self._loop.time()
         self._schedule_pump()
 
     def _await_pong(self, within_s: float) -> None:

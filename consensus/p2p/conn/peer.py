@@ -31,6 +31,7 @@ class PeerStatus:
     bytes_out: int
     held_s: float  # how long it was not read from, for what its messages cost
     useless_messages: int  # by weight
+    round_trip_s: float  # of the last ping; 0 until one was answered
 
 
 class SwitchPeer:
@@ -93,6 +94,10 @@ class SwitchPeer:
         """As lines and doors show it: what it says of itself may have thousands of characters."""
         return self.node_info.moniker[:SHOWN_CHARS_MAX]
 
+    @property
+    def round_trip_s(self) -> float:
+        return self.connection.round_trip_s
+
     def has_channel(self, channel_id: int) -> bool:
         return channel_id in self._channels
 
@@ -118,6 +123,7 @@ class SwitchPeer:
             bytes_out=self.link.bytes_out,
             held_s=self.budget.held_s,
             useless_messages=self.budget.useless_by_kind.total(),
+            round_trip_s=self.round_trip_s,
         )
 
     def __repr__(self) -> str:

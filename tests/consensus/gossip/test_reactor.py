@@ -36,6 +36,19 @@ def test_in_a_full_mesh_of_four_parts_and_votes_travel_once(parts: int) -> None:
     assert mesh.total("parts_relayed") == 0
 
 
+def test_across_the_world_votes_and_parts_still_travel_once() -> None:
+    """Where a peer's word of what it holds takes longer than a vote is kept back, everybody sent everything to everybody:
+    3.5 copies of each vote in a mesh of ten regions.
+    """
+    mesh = ConsensusMesh(10, block_bytes=3 * PART_BYTES)
+    mesh.network.way_ns = lambda source, target: 200_000 + 18 * 10**6 * abs(int(source, 16) - int(target, 16))
+    mesh.network.full_mesh()
+    mesh.start()
+    mesh.run_to(5)
+    assert mesh.total("votes_received") <= 5 * 2 * 10 * 9 * 1.05
+    assert mesh.total("parts_duplicate") <= 0.05 * mesh.total("parts_received")
+
+
 def test_what_a_height_costs_in_messages() -> None:
     """Two votes to each of three peers, a step, the proposal's share: the budget of --fast is 25 ms of CPU a block."""
     mesh = ConsensusMesh()

@@ -296,16 +296,32 @@ def test_receiving_keeps_to_its_rate_by_reading_no_more() -> None:
 def test_pings_go_out_and_a_pong_in_time_keeps_the_connection() -> None:
     bench = Bench()
     bench.connection.start()
-    for _ in range(5):
-        bench.loop.advance(60)
+    bench.loop.advance(1)  # the first comes soon: it tells how far the peer is
+    assert bench.connection.round_trip_s == 0
+    for number in range(1, 6):
+        assert bench.written == PING * number
+        bench.loop.advance(0.25)
         bench.connection.feed(PONG)
-    assert bench.written == PING * 5
+        assert bench.connection.round_trip_s == pytest.approx(0.25)
+        bench.loop.advance(59.75)
     assert bench.faults == []
+
+
+def test_a_pong_that_nobody_asked_for_measures_nothing() -> None:
+    bench = Bench()
+    bench.connection.start()
+    bench.loop.advance(1.5)
+    bench.connection.feed(PONG)
+    bench.loop.advance(20)
+    bench.connection.feed(PONG)
+    assert bench.connection.round_trip_s == pytest.approx(0.5)
 
 
 def test_no_pong_within_45_seconds_ends_the_connection() -> None:
     bench = Bench()
     bench.connection.start()
+    bench.loop.advance(1)
+    bench.connection.feed(PONG)
     bench.loop.advance(60 + 44)
     bench.connection.feed(packet(0x22, b"messages are no pong"))
     assert bench.faults == []

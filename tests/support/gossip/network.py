@@ -78,6 +78,7 @@ class FakePeer:
         self.is_outbound = True
         self.is_persistent = True
         self.remote_address = f"{id}:1"
+        self.round_trip_s = 0.0
         self.deliver: Callable[[int, bytes], None] | None = None
         self.useless_by_kind: Counter[str] = Counter()  # what it sent that was of no use, by kind
         self.cpu_ns = 0
@@ -153,10 +154,11 @@ class FakeHost:
 
 
 class FakeNetwork:
-    """Hosts whose links deliver after `latency_ns` of the manual clock, in order."""
+    """Hosts whose links deliver after `way_ns(source, target)` of the manual clock, in order."""
 
-    def __init__(self, clock: ManualClock, latency_ns: int = 200_000) -> None:
-        self.clock, self.latency_ns = clock, latency_ns
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock = clock
+        self.way_ns: Callable[[str, str], int] = lambda source, target: 200_000
         self.hosts: dict[str, FakeHost] = {}
         self.carried: Counter[int] = Counter()
 
@@ -167,6 +169,7 @@ class FakeNetwork:
     def connect(self, first: str, second: str) -> None:
         a, b = self.hosts[first], self.hosts[second]
         to_b, to_a = FakePeer(second, frozenset(b.reactors)), FakePeer(first, frozenset(a.reactors))
+        to_a.round_trip_s = to_b.round_trip_s = (self.way_ns(first, second) + self.way_ns(second, first)) / 10**9
         to_b.deliver = lambda channel, message: self._carry(a, b, to_b, channel, message)
         to_a.deliver = lambda channel, message: self._carry(b, a, to_a, channel, message)
         a.links[second], b.links[first] = to_b, to_a
@@ -204,4 +207,4 @@ class FakeNetwork:
                     if id in source.reactors:
                         source.reactors[id].writable(id, link)
 
-        self.clock.call_later(self.latency_ns / 10**9, arrive)
+        self.clock.call_later(self.way_ns(source.id, target.id) / 10**9, arrive)
