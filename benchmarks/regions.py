@@ -2,13 +2,14 @@
 
     python -m benchmarks.regions [--validators 4 32 100] [--heights 10] [--payments 0] [--peers 0] [--json FILE]
 
-Nodes of the product in the simulator (dchat/simulation): engine, gossip, connections with their encryption, log, signer
-and application are real; time, network and disk are simulated. A message takes half of a measured round trip between its
-regions (benchmarks/regions.json), and up to half the way to the 90th percentile more; work takes no time, and bandwidth
-has no end. So what shows is the protocol and its gossip; what the work costs is told beside it, as CPU of this machine.
+Nodes of the product in the simulator (dchat/simulation): engine, gossip, connections with their encryption, log,
+signer and application are real; time, network and disk are simulated. A message takes half of a measured round trip
+between its regions (benchmarks/regions.json), and up to half the way to the 90th percentile more; work takes no time,
+and bandwidth has no end. So what shows is the protocol and its gossip; what the work costs is told beside it, as CPU of
+this machine.
 
-Final is a block where a node has saved it and what it did. It is counted from the signature of its proposal. The limit of
-any protocol of three message delays is computed from the same table: a proposal to all, then twice +2/3 of the power.
+Final is a block where a node has saved it and what it did. It is counted from the signature of its proposal. The limit
+of any protocol of three message delays is computed from the same table: a proposal to all, then twice +2/3 of the power.
 """
 
 from __future__ import annotations
@@ -217,7 +218,8 @@ class Run:
             )  # fmt: skip
             self.watch.good.add(tx)
             self._sent += 1
-            assert node.life is not None and node.parts is not None
+            assert node.life is not None
+            assert node.parts is not None
             self.loop.spawn(node.life, node.parts.pool.submit(tx))
 
     def counted(self) -> Counted:
@@ -240,7 +242,9 @@ def _never(what: str) -> None:
     raise AssertionError(what)
 
 
-async def measure(told: dict[str, Any], validators: int, heights: int, payments: int, peers: int, loop: VirtualLoop) -> None:
+async def measure(
+    told: dict[str, Any], validators: int, heights: int, payments: int, peers: int, loop: VirtualLoop
+) -> None:
     run = Run(loop, validators, peers, payments)
     for node in run.nodes:
         node.life = Life(node.name)

@@ -34,6 +34,8 @@ class PeerState:
     """height 0: the peer has not said where it is. wake_ns: when it is to be looked at again (0: no timer)."""
 
     __slots__ = (
+        "_ahead",
+        "_ahead_mask",
         "_copies",
         "_copies_at",
         "_masks",
@@ -52,13 +54,17 @@ class PeerState:
         "said",
         "step",
         "timer",
+        "told_ns",
         "wake_ns",
         "wants_parts",
+        "word_ns",
     )
 
     def __init__(self, peer: Peer, *, is_ours: bool, number: int) -> None:
         self.peer, self.is_ours, self.number = peer, is_ours, number
         self.height = self.round = self.step = 0
+        self.word_ns = 0  # how long its own word of what reached it elsewhere may take, after the same reached us
+        self.told_ns = 0  # by when it has told what it held as it came into `height`
         self.last_commit_round = -1
         self.has_ours = False  # it was sent our proposal of its round
         self.said: PartSetHeader | None = None  # of the proposal that it sent itself
@@ -70,6 +76,8 @@ class PeerState:
         self.wake_ns = 0
         self._copies = self._copies_at = 0  # that it sent of late, as of our height `_copies_at`
         self.read_due_ns = 0  # a height that it is in is not read from disk before
+        self._ahead: Proposal | None = None  # of the height after `height`, sent before it was there
+        self._ahead_mask = 0  # of its parts, that were sent
         self._masks: dict[PartSetHeader, int] = {}
         self._votes: dict[VoteSetKey, int] = {}
 
@@ -101,9 +109,33 @@ class PeerState:
         if is_new_height:
             self.last_commit_round = message.last_commit_round
             self.claims.clear()
+            self._take_over_ahead()
             # The precommits of the last height are still of use: they are its last commit now.
             self._votes = {key: mask for key, mask in self._votes.items() if key[0] >= height - 1}
         return True
+
+    # ---------------------------------------------------------------------------------------- the height after
+
+    def has_ahead(self, proposal: Proposal) -> bool:
+        return self._ahead == proposal
+
+    @property
+    def ahead_mask(self) -> int:
+        return self._ahead_mask
+
+    def sent_ahead(self, proposal: Proposal) -> None:
+        """It was sent the proposal of the height after its own, and keeps it until it is there."""
+        self._ahead, self._ahead_mask = proposal, 0
+
+    def add_ahead(self, index: int) -> None:
+        """It was sent a part of that proposal's block."""
+        self._ahead_mask |= 1 << index
+
+    def _take_over_ahead(self) -> None:
+        ahead, mask, self._ahead, self._ahead_mask = self._ahead, self._ahead_mask, None, 0
+        if ahead is not None and (ahead.height, ahead.round) == (self.height, self.round):
+            self.sent_proposal(ahead)
+            self._set_mask(ahead.block_id.part_set_header, mask)
 
     # -------------------------------------------------------------------------------------------------- parts
 

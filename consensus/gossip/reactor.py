@@ -58,8 +58,9 @@ from consensus.types.ids import NIL_BLOCK_ID, BlockID, PartSetHeader
 from consensus.types.vote import PRECOMMIT, Proposal, Vote
 
 STALL_CHECK_S: Final = 2.0  # upstream's peer_query_maj23_sleep_duration
-ANNOUNCE_SOON_S: Final = 0.003  # below the shortest wait of a relay: to who sent us copies of late
-ANNOUNCE_LATER_S: Final = 0.040  # below LATE_VOTE_NS: to who relays nothing before that
+ANNOUNCE_SOON_MS: Final = 3  # below the shortest wait of a relay: to who sent us copies of late
+ANNOUNCE_LATER_MS: Final = 40  # below LATE_VOTE_NS: to who relays nothing before that
+ANNOUNCE_FAR_MAX: Final = 10  # times that, at most, to who is far
 EXACT_WEIGHT: Final = 10  # each may make us send a block again: forgiven to one in every stall check, not to a flood
 
 CHANNELS: Final = (
@@ -104,7 +105,8 @@ class ConsensusReactor:
         self._is_active = False
         self._step_timer: Timer | None = None
         self._told = (0, 0)  # height and round that our own peers heard last
-        self._announce_timers: dict[bool, Timer] = {}  # by whether it is soon
+        self._announce_timers: dict[int, Timer] = {}  # by their delay in ms
+        self._announces_to_all = False  # what is planned reaches every peer of ours
         self._stall_timer: Timer | None = None
         self._height_since_ns = 0
         self._seen = (0, 0)  # height and round that step_changed saw last
@@ -130,6 +132,7 @@ class ConsensusReactor:
                 timer.cancel()
         self._step_timer = self._stall_timer = None
         self._announce_timers.clear()
+        self._announces_to_all = False
         for state in self._peers.values():
             state.timer = None
 
@@ -156,6 +159,7 @@ class ConsensusReactor:
         self._peers_ever += 1
         state = PeerState(peer, is_ours=self._extension.is_ours(peer), number=self._peers_ever)
         self._peers[peer.id] = state
+        self._announces_to_all = False
         if self._is_active and self._rs.height:
             self._send_step(state)
 
@@ -349,18 +353,24 @@ class ConsensusReactor:
         """What a peer does not know that we hold, it may send once more. Who has done so is told sooner: that depends
         on this peer alone, and not on who else is connected."""
         timers = self._announce_timers
-        if self._is_active and len(timers) < 2:
-            for soon in {self._is_soon(state) for state in self._peers.values() if state.is_ours}:
-                if soon not in timers:
-                    after_s = ANNOUNCE_SOON_S if soon else ANNOUNCE_LATER_S
-                    timers[soon] = self._later(after_s, partial(self._announce_due, soon))
+        if self._is_active and not self._announces_to_all:
+            for after_ms in {self._announce_after_ms(state) for state in self._peers.values() if state.is_ours}:
+                if after_ms not in timers:
+                    timers[after_ms] = self._later(after_ms / 1_000, partial(self._announce_due, after_ms))
+            self._announces_to_all = True
 
-    def _is_soon(self, state: PeerState) -> bool:
-        return state.sends_copies(self._rs.height)
+    def _announce_after_ms(self, state: PeerState) -> int:
+        """Who is far waits longer for our word, so it can hold more: half of a round trip, which WORD_NS counts on."""
+        if state.sends_copies(self._rs.height):
+            return ANNOUNCE_SOON_MS
+        far = int(state.peer.round_trip_s * 500) // ANNOUNCE_LATER_MS
+        return ANNOUNCE_LATER_MS * (1 + min(far, ANNOUNCE_FAR_MAX))
 
-    def _announce_due(self, soon: bool) -> None:
-        del self._announce_timers[soon]
-        self._announce([state for state in self._peers.values() if state.is_ours and self._is_soon(state) is soon])
+    def _announce_due(self, after_ms: int) -> None:
+        del self._announce_timers[after_ms]
+        self._announces_to_all = False
+        peers = [state for state in self._peers.values() if state.is_ours]
+        self._announce([state for state in peers if self._announce_after_ms(state) == after_ms])
 
     def _announce(self, to: list[PeerState], *, exact: bool = False) -> None:
         """Tell peers of our own kind which parts and votes of the height we hold."""
@@ -381,6 +391,9 @@ class ConsensusReactor:
         if rs.parts is not None and (rs.parts.mask or exact):
             parts = (HasPart(rs.height, rs.round, rs.parts.header, rs.parts.mask, exact),)
         votes: list[HasVotes] = []
+        if rs.last_commit is not None and rs.last_commit.mask:  # who lags behind, or is far, may still send some of it
+            kind = VoteKind.PRECOMMIT
+            votes.append(HasVotes(rs.height - 1, rs.last_commit_round, kind, rs.last_commit.mask, exact))
         for round in sorted({max(0, rs.round - 1), rs.round}):
             for kind in (VoteKind.PREVOTE, VoteKind.PRECOMMIT):
                 view = rs.votes(kind, round)
@@ -443,6 +456,8 @@ class ConsensusReactor:
                     check_new_round_step(decoded, self._driver.state.initial_height)
                     before = state.height
                     if state.apply_step(decoded):
+                        if state.height != before:
+                            self._gossip.peer_entered(state)
                         self._push(state)
                         if state.height != before:
                             for callback in self._peer_advanced:

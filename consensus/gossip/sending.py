@@ -5,10 +5,13 @@ now, and plans the one timer of the peer for what must wait. What waits is what 
 
 - What nobody else is known to hold goes to everybody at once. A proposer's parts go to each peer from another part
   on, so that peers soon hold different ones.
-- What peer S sent is S's to pass on to the peers that S is connected to; there we wait for LATE, and for as long as such
-  a peer's own word may be on its way, and are nearly always overtaken by it. Towards peers that S does not know it waits
-  5 to 20 ms.
+- What peer S sent is S's to pass on to the peers that S is connected to; there we wait for LATE, and for as long as
+  such a peer's own word may be on its way, and are nearly always overtaken by it. Towards peers that S does not know
+  it waits 5 to 20 ms.
 - A height that was decided a moment ago is on its way to those who are still in it.
+
+Who is still in it, of ours, is sent what is new of the next one: it keeps that until it is there. Else what is made
+here would wait for a round trip, for the peer's word that it is there.
 
 So in a full mesh of ours, each part and vote travels once to each node; see `extension`.
 Source: docs/decisions/0004; CometBFT v0.38, consensus/reactor.go; known failure 1.
@@ -17,7 +20,7 @@ Source: docs/decisions/0004; CometBFT v0.38, consensus/reactor.go; known failure
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol, TypeVar
@@ -49,8 +52,9 @@ RELAY_MIN_NS: Final = 5 * NS_PER_MS  # 5 to 20 ms: docs/decisions/0004
 RELAY_SPREAD_NS: Final = 15 * NS_PER_MS
 LATE_VOTE_NS: Final = 100 * NS_PER_MS  # below the shortest time-out of --fast, above what a busy peer needs to answer
 LATE_PART_NS: Final = 200 * NS_PER_MS  # parts are large: rather late than twice
-# On top of a round trip. S reaches the peer at most one way to it later than us (else it would reach it through us), the
-# peer says so within ANNOUNCE_LATER, and that comes one way back.
+# On top of a round trip and three quarters. S reaches the peer at most one way to it later than us (else it would do
+# so through us), the peer says so after half a round trip and ANNOUNCE_LATER, and that comes one way back; a quarter
+# is spare.
 WORD_NS: Final = 60 * NS_PER_MS
 WORD_NS_MAX: Final = NS_PER_S  # who answers pings later than this gets everything from everybody
 DECIDED_HOLD_NS: Final = 150 * NS_PER_MS  # the others decide a height within this, or need help
@@ -189,7 +193,15 @@ class Gossip:
         if arrival.source == state.peer.id:
             return arrival.late_ns  # it has it; if it says later that it lacks it, it forgot it or began anew
         late = state.is_ours and self._extension.are_neighbours(arrival.source, state.peer.id)
-        return max(arrival.late_ns, arrival.came_ns + _word_ns(state)) if late else arrival.due_ns
+        if not late:
+            return arrival.due_ns
+        return max(arrival.late_ns, arrival.came_ns + state.word_ns, state.told_ns)
+
+    def peer_entered(self, state: PeerState) -> None:
+        """It said that it is in another height; what came for that before, it tells of now."""
+        round_trip_ns = int(state.peer.round_trip_s * NS_PER_S)
+        state.word_ns = min(round_trip_ns * 7 // 4 + WORD_NS, WORD_NS_MAX)
+        state.told_ns = self._clock.monotonic_ns() + WORD_NS
 
     def height_decided(self, height: int) -> None:
         """`height` is saved; what came for heights before it is forgotten."""
@@ -225,8 +237,52 @@ class Gossip:
             self._push_parts(state, self._rs.parts)
             self._push_votes(state)
         elif 0 < state.height < height:
+            if state.is_ours and state.height == height - 1 and self._was_decided_lately(state):
+                self._push_ahead(state)
             self._push_old_height(state)
         return self._due_ns
+
+    def _push_ahead(self, state: PeerState) -> None:
+        """Of the first round, to a peer that is about to enter this height. What its other neighbours bring it, it will
+        say only when it is there, so it is not sent by us before.
+        """
+        rs = self._rs
+        proposal, parts = rs.proposal, rs.parts
+        if rs.round:
+            return
+        if proposal is not None and parts is not None and parts.header == proposal.block_id.part_set_header:
+            if not state.has_ahead(proposal):
+                if not self._may_go_ahead(self._proposal_arrivals.get((rs.height, 0)), state):
+                    return
+                if not state.peer.try_send(DATA_CHANNEL, ProposalMessage(proposal).encode()):
+                    return
+                state.sent_ahead(proposal)
+            for index in self._in_turn(state, parts.mask & ~state.ahead_mask, parts.header.total):
+                part = parts.get(index)
+                assert part is not None, index  # its bit is set
+                if self._may_go_ahead(self.part_arrival(rs.height, part), state):
+                    if not state.peer.try_send(DATA_CHANNEL, self._part_message(rs.height, 0, part)):
+                        return
+                    state.add_ahead(index)
+                    self._metrics.parts_sent += 1
+        for kind in (VoteKind.PREVOTE, VoteKind.PRECOMMIT):
+            votes = rs.votes(kind, 0)
+            if votes is not None and not self._send_votes(
+                state, (rs.height, kind, 0), votes, may_go=self._may_go_ahead
+            ):
+                return
+
+    def _may_go_ahead(self, arrival: Arrival | None, state: PeerState) -> bool:
+        if arrival is not None and (
+            arrival.source == state.peer.id or self._extension.are_neighbours(arrival.source, state.peer.id)
+        ):
+            return False
+        return self._may_go(arrival, state)
+
+    def _was_decided_lately(self, state: PeerState) -> bool:
+        """The peer's height: then it is on its way out of it."""
+        decided = self._decided.get(state.height)
+        return decided is not None and self._clock.monotonic_ns() < decided + max(DECIDED_HOLD_NS, state.word_ns)
 
     def _push_proposal(self, state: PeerState) -> None:
         proposal = self._rs.proposal
@@ -248,13 +304,7 @@ class Gossip:
     def _push_parts(self, state: PeerState, parts: PartSet | None) -> None:
         if parts is None or state.header != parts.header:
             return
-        missing = parts.mask & ~state.parts_mask
-        total = parts.header.total
-        start = state.number * max(1, total // 4) % total  # another beginning for each peer
-        for offset in range(total if missing else 0):
-            index = (start + offset) % total
-            if not missing >> index & 1:
-                continue
+        for index in self._in_turn(state, parts.mask & ~state.parts_mask, parts.header.total):
             part = parts.get(index)
             assert part is not None, index  # its bit is set
             arrival = self.part_arrival(self._rs.height, part)
@@ -264,14 +314,26 @@ class Gossip:
                 return
             self._metrics.parts_relayed += arrival is not None
 
-    def _send_part(self, state: PeerState, height: int, round: int, part: Part) -> bool:
+    @staticmethod
+    def _in_turn(state: PeerState, missing: int, total: int) -> Iterator[int]:
+        """The parts of a mask, with another beginning for each peer."""
+        start = state.number * max(1, total // 4) % total
+        for offset in range(total if missing else 0):
+            index = (start + offset) % total
+            if missing >> index & 1:
+                yield index
+
+    def _part_message(self, height: int, round: int, part: Part) -> bytes:
         key = (height, round, part.index, part.proof.leaf_hash)
         message = self._part_messages.get(key)
         if message is None:
             message = BlockPart(height, round, part).encode()
             if height == self._rs.height:
                 self._part_messages[key] = message
-        if not state.peer.try_send(DATA_CHANNEL, message):
+        return message
+
+    def _send_part(self, state: PeerState, height: int, round: int, part: Part) -> bool:
+        if not state.peer.try_send(DATA_CHANNEL, self._part_message(height, round, part)):
             return False
         assert state.header is not None, "parts go to those who gather them"
         state.add_part(state.header, part.index)
@@ -297,8 +359,16 @@ class Gossip:
                 if votes is not None and not self._send_votes(state, (rs.height, kind, round), votes):
                     return
 
-    def _send_votes(self, state: PeerState, key: VoteSetKey, votes: VoteView) -> bool:
+    def _send_votes(
+        self,
+        state: PeerState,
+        key: VoteSetKey,
+        votes: VoteView,
+        *,
+        may_go: Callable[[Arrival | None, PeerState], bool] | None = None,
+    ) -> bool:
         """False: the queue is full."""
+        may_go = may_go or self._may_go
         missing = votes.mask & ~state.votes(key)
         while missing:
             bit = missing & -missing
@@ -307,7 +377,7 @@ class Gossip:
             vote = votes.get(index)
             assert vote is not None, (key, index)  # its bit is set
             arrival = self.vote_arrival(vote)
-            if not self._may_go(arrival, state):
+            if not may_go(arrival, state):
                 continue
             if not self.send_vote(state, vote):
                 return False
@@ -327,9 +397,8 @@ class Gossip:
     def _push_old_height(self, state: PeerState) -> None:
         """The peer is in a height that we have decided: its commit first, then, once it gathers the block, parts."""
         rs, height = self._rs, state.height
-        decided = self._decided.get(height, 0)
-        hold_until = decided + max(DECIDED_HOLD_NS, _word_ns(state))
-        is_recent = hold_until > self._clock.monotonic_ns() and decided > 0
+        hold_until = self._decided.get(height, 0) + max(DECIDED_HOLD_NS, state.word_ns)
+        is_recent = self._was_decided_lately(state)
         if height == rs.height - 1 and rs.last_commit is not None:
             self._send_votes(state, (height, VoteKind.PRECOMMIT, rs.last_commit_round), rs.last_commit)
         if is_recent and not state.wants_parts:
@@ -400,12 +469,6 @@ class Gossip:
             if part is None or not self._send_part(state, state.height, state.round, part):
                 return
             self._metrics.catch_up_parts_sent += 1
-
-
-def _word_ns(state: PeerState) -> int:
-    """How long the peer's own word of what reached it elsewhere may take, after the same reached us."""
-    round_trip_ns = int(state.peer.round_trip_s * NS_PER_S)
-    return min(round_trip_ns + round_trip_ns // 4 + WORD_NS, WORD_NS_MAX)
 
 
 def _end_of(signature: bytes) -> bytes:

@@ -37,9 +37,7 @@ def test_in_a_full_mesh_of_four_parts_and_votes_travel_once(parts: int) -> None:
 
 
 def test_across_the_world_votes_and_parts_still_travel_once() -> None:
-    """Where a peer's word of what it holds takes longer than a vote is kept back, everybody sent everything to everybody:
-    3.5 copies of each vote in a mesh of ten regions.
-    """
+    """Where a peer's word of what it holds took longer than a vote was kept back, everybody sent it to everybody."""
     mesh = ConsensusMesh(10, block_bytes=3 * PART_BYTES)
     mesh.network.way_ns = lambda source, target: 200_000 + 18 * 10**6 * abs(int(source, 16) - int(target, 16))
     mesh.network.full_mesh()
