@@ -9,7 +9,8 @@ and bandwidth has no end. So what shows is the protocol and its gossip; what the
 this machine.
 
 Final is a block where a node has saved it and what it did. It is counted from the signature of its proposal. The limit
-of any protocol of three message delays is computed from the same table: a proposal to all, then twice +2/3 of the power.
+of any protocol of three message delays is computed from the same table: a proposal to all, then twice +2/3 of the
+power.
 """
 
 from __future__ import annotations
