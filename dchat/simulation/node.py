@@ -41,7 +41,7 @@ from dchat.retention.retention import Policy, Retention
 from dchat.simulation import side
 from dchat.simulation.laws import Judge
 from dchat.simulation.plan import HOURS_MS, Plan
-from dchat.simulation.side import Bystander, Injected, WatchedFaults
+from dchat.simulation.side import PLANTED, Bystander, Injected, WatchedFaults
 from dchat.statesync.headers import VerifiedHeaders, pairs_of_peers
 from dchat.statesync.joining import Join, is_due
 from dchat.statesync.maker import SnapshotMaker
@@ -347,7 +347,7 @@ class SimNode:
         self.judge.saved(self.name, saved.block, saved.state.app_hash)
 
     def _fatal(self, code: int, line: str) -> None:
-        if self.strike.failed or (code and "Injected" in line):
+        if self.strike.failed or (code and PLANTED in line):
             self.give_up(f"ended itself: {line}")
             return
         self.judge.breaks("no node ends itself", f"{self.name}: exit code {code}: {line}")

@@ -22,11 +22,14 @@ from dchat.simulation.laws import Judge
 TIMERS = ("_announce", "_check_stall", "_close_window", "_relay", "_resend", "_sweep", "_tell_step")  # re-arm first
 
 
+PLANTED = "planted in "  # how the exception's text begins, wherever it is told
+
+
 class Injected(RuntimeError):
     """The exception that was planted."""
 
     def __init__(self, where: str) -> None:
-        super().__init__(f"planted in {where}")
+        super().__init__(f"{PLANTED}{where}")
 
 
 class Bystander:
