@@ -205,7 +205,7 @@ async def test_a_large_old_block_is_cut_in_a_thread_and_only_for_who_takes_much_
     full.sent.extend([(0x22, b"")] * 30)
 
     async def sent(to: FakePeer, count: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while to.count_sent[0x21] < count:
                 mesh.clock.advance(LOOK_AGAIN_NS / 10**9)
                 await asyncio.sleep(0)
