@@ -44,6 +44,7 @@ from tests.campaigns.harness import CampaignFailed, Testnet, run_campaign, say, 
 SENDERS: Final = 100
 SETTLE_S: Final = 2.0  # after the clients came, and after they went
 HOSTILE_S: Final = 2.0  # of each kind
+LOAD_MORE_S: Final = 180.0  # payments beyond the rounds: the hostile queries come with them, too
 PAGE: Final = 20  # headers of one `blockchain`
 ASKED, OTHER = 1, 2  # the node that is asked, and one that is not
 LAG: Final = "dchat_loop_lag_seconds"
@@ -201,21 +202,27 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             bench.addresses = [encode_address(one.wallet.address) for one in senders]
             bench.keys = [(bytes(ACCOUNT) + one.wallet.address).hex() for one in senders]
             facts = await Session(client, source).facts()
-            lasts = 2 * arguments.rounds * (arguments.seconds + 4 * SETTLE_S) + 60
-            count = int(arguments.payments * lasts)
+            lasts_s = 2 * arguments.rounds * (arguments.seconds + 4 * SETTLE_S) + LOAD_MORE_S
+            count = int(arguments.payments * lasts_s)
             txs = make_payments(senders, count, chain_id=facts.chain_id, gas_price=facts.gas_price)
             load = asyncio.create_task(send_all(client, txs, Sent(), rate=arguments.payments))
-            await asyncio.sleep(3)
-            result["rounds"] = []
-            for number in range(arguments.rounds):
-                one = {name: await bench.phase(loaded=name == "loaded") for name in ("undisturbed", "loaded")}
-                result["rounds"].append(one)
-                say(f"round {number + 1}: " + ", ".join(f"{n} {r['mean_ms']:.1f} ms" for n, r in one.items()))
-            if not arguments.without_hostile:
-                result["hostile"] = await bench.hostile()
-            load.cancel()
+            try:
+                await asyncio.sleep(SETTLE_S)
+                result |= await rounds_of(bench, arguments)
+            finally:
+                load.cancel()
+                await asyncio.gather(load, return_exceptions=True)
         await net.check_agreement()
     return result
+
+
+async def rounds_of(bench: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
+    rounds = []
+    for number in range(arguments.rounds):
+        one = {name: await bench.phase(loaded=name == "loaded") for name in ("undisturbed", "loaded")}
+        rounds.append(one)
+        say(f"round {number + 1}: " + ", ".join(f"{name} {told['mean_ms']:.1f} ms" for name, told in one.items()))
+    return {"rounds": rounds, "hostile": [] if arguments.without_hostile else await bench.hostile()}
 
 
 def judged(result: dict[str, Any]) -> dict[str, Any]:

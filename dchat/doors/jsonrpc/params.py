@@ -21,10 +21,9 @@ from dchat.doors.jsonrpc.protocol import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
     NO_ID,
-    VALUES_MAX,
     Absent,
     RpcError,
-    values_of,
+    too_many_values,
 )
 
 SHOWN_CHARS_MAX: Final = 64  # of what somebody sent, in what they are told
@@ -239,8 +238,8 @@ def _from_text(arg: Arg, text: str) -> Any:
 
 
 def _json_of(text: str) -> Any:
-    if (values := values_of(text)) > VALUES_MAX:
-        raise BadParam(f"{values} values; allowed: {VALUES_MAX}")
+    if why := too_many_values(text):
+        raise BadParam(why)
     try:
         return loads(text, what="argument", bytes_max=len(text))
     except InvalidData as error:

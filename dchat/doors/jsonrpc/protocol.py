@@ -34,6 +34,8 @@ Id: TypeAlias = str | int | None  # None: a notification, or not known
 NO_ID: Final = -1  # of calls by URI, and of what a fault answers
 
 VALUES_MAX: Final = 50_000  # of a body: evidence against thousands of signers has as many; they are made in 5 ms
+HOLDERS_MAX: Final = 12_500  # lists and objects among them, as evidence of so many values has: beside two such bodies
+# the garbage collector begins, and holds the loop, too
 ID_MAX: Final = 2**63 - 1
 ID_CHARS_MAX: Final = 1_024  # of one that is a text: each event of a subscription says it again
 BIT_53: Final = 2**53
@@ -77,15 +79,18 @@ def failed(text: str) -> RpcError:
     return RpcError(INTERNAL_ERROR, text)
 
 
-def values_of(text: str) -> int:
-    """How many values JSON text makes, at most and about."""
-    return text.count(",") + text.count("[") + text.count("{")
+def too_many_values(text: str) -> str:
+    """What JSON text has too many of, before any is made; "": it may be read."""
+    holders = text.count("[") + text.count("{")
+    if holders > HOLDERS_MAX:
+        return f"more than {HOLDERS_MAX} lists and objects"
+    return f"more than {VALUES_MAX} values" if holders + text.count(",") > VALUES_MAX else ""
 
 
 def read_body(data: bytes) -> Json:
     """Raises RpcError."""
-    if values_of(data.decode("latin-1")) > VALUES_MAX:
-        raise RpcError(PARSE_ERROR, f"error unmarshaling request: more than {VALUES_MAX} values", status=500)
+    if why := too_many_values(data.decode("latin-1")):
+        raise RpcError(PARSE_ERROR, f"error unmarshaling request: {why}", status=500)
     try:
         return loads(data, what="request", bytes_max=len(data))
     except Malformed as error:

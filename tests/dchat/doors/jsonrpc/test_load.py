@@ -11,10 +11,10 @@ import aiohttp
 import pytest
 
 from benchmarks.rpc.hostile import evidence_of
-from dchat.doors.jsonrpc import events, params
+from dchat.doors.jsonrpc import events, params, protocol
 from dchat.doors.jsonrpc.hub import TOGETHER_MAX, WOKEN_IN_A_ROW, Hub, Subscription, parsed
 from dchat.doors.jsonrpc.params import Arg, Kind, from_json, from_query, head_of
-from dchat.doors.jsonrpc.protocol import VALUES_MAX, RpcError
+from dchat.doors.jsonrpc.protocol import HOLDERS_MAX, VALUES_MAX, RpcError, read_body
 from dchat.doors.jsonrpc.table import KEPT_SHARE, Kept
 from dchat.doors.jsonrpc.websocket import SOCKETS_EACH, Sockets
 from dchat.doors.reads.event_feed import EventFeed
@@ -61,10 +61,28 @@ def test_the_head_of_a_value_is_that_of_its_text(value: Any) -> None:
     assert head_of(value) == json.dumps(value)[: params.SHOWN_CHARS_MAX]
 
 
-def test_the_json_of_a_field_has_no_more_values_than_a_body() -> None:
-    text = "[" + "1," * VALUES_MAX + "1]"
-    with pytest.raises(RpcError, match=f"allowed: {VALUES_MAX}"):
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[" + "1," * VALUES_MAX + "1]", f"more than {VALUES_MAX} values"),
+        ("[" + "[]," * HOLDERS_MAX + "1]", f"more than {HOLDERS_MAX} lists and objects"),
+        ("{" + '"a":{},' * HOLDERS_MAX + '"a":1}', f"more than {HOLDERS_MAX} lists and objects"),
+        ("[" * (HOLDERS_MAX + 1), f"more than {HOLDERS_MAX} lists and objects"),
+    ],
+)
+def test_json_has_so_many_values_in_a_body_or_a_field(text: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (params, protocol):
+        monkeypatch.setattr(module, "loads", lambda *_, **__: pytest.fail("it was read"))
+    with pytest.raises(RpcError, match=why):
         from_query((Arg("evidence", Kind.EVIDENCE),), lambda name: text)
+    with pytest.raises(RpcError, match=why):
+        read_body(text.encode())
+
+
+def test_evidence_of_a_whole_body_may_be_read() -> None:
+    body = evidence_of(4_000)
+    assert len(body) < 1_000_000
+    assert isinstance(read_body(body), dict)
 
 
 @pytest.mark.network
