@@ -58,7 +58,7 @@ LATER_FLAGS: Mapping[str, str] = {
     metavar="ADDRESS",
     help="Run another application than dchat's, over ABCI 2.0: tcp://HOST:PORT or unix://PATH.",
 )
-@click.option("--rpc-listen", help="Address of the JSON-RPC door (accepted; not opened by this build).")
+@click.option("--rpc-listen", help="Address of CometBFT's JSON-RPC: host:port. Empty: closed.")
 @click.option("--data-dir", help="Where blocks, state and the record of signatures are kept.")
 @click.option("--bootstrap", multiple=True, help="A peer to dial; repeat for more.")
 @click.option(
