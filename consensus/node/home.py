@@ -59,10 +59,11 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class NodeHome:
-    """Paths of one node, and what lies there."""
+class NodeFiles:
+    """Where a node's files lie: CometBFT's names. data: may lie elsewhere than in the home."""
 
     root: Path
+    data: Path
 
     @property
     def genesis(self) -> Path:
@@ -77,20 +78,23 @@ class NodeHome:
         return self.root / "config" / "priv_validator_key.json"
 
     @property
-    def settings(self) -> Path:
-        return self.root / "config" / "settings.json"
-
-    @property
-    def data(self) -> Path:
-        return self.root / "data"
-
-    @property
     def wal(self) -> Path:
         return self.data / "cs.wal"
 
     @property
     def sign_state(self) -> Path:
         return self.data / "priv_validator_state.json"
+
+
+class NodeHome(NodeFiles):
+    """Of one node of one's own chain, and what lies there."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, root / "data")
+
+    @property
+    def settings(self) -> Path:
+        return self.root / "config" / "settings.json"
 
     def load(self) -> tuple[GenesisDoc, NodeKey, PrivKey, Settings]:
         """Raises UnusableHome."""

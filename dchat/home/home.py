@@ -25,6 +25,7 @@ from consensus.documents.files import (
 )
 from consensus.documents.genesis import GenesisDoc, parse_genesis
 from consensus.formats.errors import InvalidFile, InvalidGenesis
+from consensus.node.home import NodeFiles
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.privval.record import read_record
 from consensus.system.disk import OsDisk
@@ -38,11 +39,9 @@ REHEARSAL_PREFIX = "rehearsal-"  # of folders beside the databases that hold a c
 
 
 @dataclass(frozen=True)
-class Home:
+class Home(NodeFiles):
     """Paths of one node. `data` and the databases may lie elsewhere (data_dir, [database] path)."""
 
-    root: Path
-    data: Path
     databases: Path
     identity: Path
 
@@ -58,32 +57,12 @@ class Home:
         return self.root / CONFIG_FILE
 
     @property
-    def genesis(self) -> Path:
-        return self.root / "config" / "genesis.json"
-
-    @property
-    def node_key(self) -> Path:
-        return self.root / "config" / "node_key.json"
-
-    @property
-    def validator_key(self) -> Path:
-        return self.root / "config" / "priv_validator_key.json"
-
-    @property
     def address_book(self) -> Path:
         return self.root / "config" / "addrbook.json"
 
     @property
-    def sign_state(self) -> Path:
-        return self.data / "priv_validator_state.json"
-
-    @property
     def journal(self) -> Path:
         return self.data / "mempool.journal"
-
-    @property
-    def wal(self) -> Path:
-        return self.data / "cs.wal"
 
     @property
     def snapshots(self) -> Path:
