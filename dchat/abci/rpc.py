@@ -127,7 +127,7 @@ class RpcDoor:
         table: dict[str, Any] = {**of_chain.table, **of_node.table, **of_txs.table, **hub.table}
         limits = config.rate_limit
         self._door = JsonRpcDoor(
-            options, table, node.faults, rate=RateLimit(limits.requests_per_second if limits.enabled else 0), tls=tls,
+            options, table, node.faults, rate=RateLimit.of(limits), tls=tls,
             share=views.share, reading=views.reading, sockets=Sockets(hub),
         )  # fmt: skip
 

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from consensus.abci_socket.address import parse_address
 from consensus.formats.chain_ids import chain_id_flaw
 from consensus.formats.units import MIB
+from dchat.config.networks import Networks, comma_separated
 
 DURATION_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
@@ -57,12 +58,6 @@ def megabytes(value: object) -> object:
 def chain_id(value: str) -> str:
     if value and (flaw := chain_id_flaw(value)):
         raise ValueError(flaw)
-    return value
-
-
-def comma_separated(value: object) -> object:
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
     return value
 
 
@@ -453,6 +448,12 @@ class RateLimitSection(Section):
     enabled: bool = option(True, "Limit.", env="DCHAT_RATE_LIMIT_ENABLED")
     requests_per_second: int = option(
         200, "Sustained; bursts of twice as many pass.", env="DCHAT_RATE_LIMIT_REQUESTS_PER_SECOND", ge=1
+    )
+    trusted_proxies: Networks = option(
+        [],
+        "Addresses or networks of your own reverse proxies before the HTTP and the JSON-RPC door. The client of what "
+        "they pass on is the last address in X-Forwarded-For that is none of theirs, for every limit of one client; "
+        "else all of a proxy's clients are one. Each proxy must add to that header whom it heard.",
     )
 
 

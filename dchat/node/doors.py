@@ -96,7 +96,7 @@ class Doors:
         skew: ClockSkew, feed: SqlFeed | None, keeper: Keeper | None, chain: Chain,
     ) -> None:  # fmt: skip
         self._config, self._views, self.trails = config, views, trails
-        self.rate = rate = RateLimit(config.rate_limit.requests_per_second if config.rate_limit.enabled else 0)
+        self.rate = rate = RateLimit.of(config.rate_limit)
         registry = Registry()
         share = handles.share_out(config, found := handles.raise_limit())
         log.info("shared out file handles", handles=found, **share._asdict())

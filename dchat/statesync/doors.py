@@ -146,7 +146,7 @@ class JoinDoors:
 
     def __init__(self, home: Home, config: Config, views: Told) -> None:
         self._config, self._views = config, views
-        rate = RateLimit(config.rate_limit.requests_per_second if config.rate_limit.enabled else 0)
+        rate = RateLimit.of(config.rate_limit)
         share = handles.share_out(config, handles.raise_limit())
         registry = Registry()
         registry.add(views.collect)

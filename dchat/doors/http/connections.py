@@ -26,7 +26,7 @@ from aiohttp.http_exceptions import LineTooLong
 from consensus.formats.units import MIB
 from consensus.system.log_limit import LogLimit
 from consensus.system.tasks import Faults
-from dchat.doors.reads.limits import client_of, share_of
+from dchat.doors.reads.limits import Proxies, client_of, share_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -117,8 +117,12 @@ class Connection(web.RequestHandler):
 class Gate:
     """Accepts for one door. `listen`, then `close`."""
 
-    def __init__(self, name: str, connections_max: int, faults: Faults | None = None) -> None:
-        """faults: where failures of its tasks are told."""
+    def __init__(
+        self, name: str, connections_max: int, faults: Faults | None = None, *, proxies: Proxies | None = None
+    ) -> None:
+        """faults: where failures of its tasks are told. proxies: whose connections are many clients'."""
+        self.proxies = proxies or Proxies()
+        self._of_proxies: set[str] = set()  # as they are counted
         self.name, self.connections_max, self._faults = name, connections_max, faults or Faults()
         self.open_connections: dict[Connection, None] = {}  # in the order in which they came
         self.counts: Counter[str] = Counter()  # accepted, refused, evicted, cut
@@ -202,6 +206,8 @@ class Gate:
                 await asyncio.sleep(NO_HANDLE_PAUSE_S if is_short else 0)
                 continue
             client = client_of(str(address[0]))
+            if self.proxies.has(str(address[0])):
+                self._of_proxies.add(client)
             if not self._has_room(client):
                 self.counts["refused"] += 1
                 _limited.warning("refused an HTTP connection: too many", client, door=self.name)
@@ -239,10 +245,13 @@ class Gate:
             if self._by_client[connection.client] <= 0:
                 del self._by_client[connection.client]
 
+    def _share(self, total: int, client: str) -> int:
+        return total if client in self._of_proxies else share_of(total, client)
+
     def _has_room(self, client: str) -> bool:
         """Whether one more of this client may come; an idle one of who has most may have to go for it."""
         held = self._by_client[client]
-        if held >= share_of(self.connections_max, client):
+        if held >= self._share(self.connections_max, client):
             return False
         if self.size < self.connections_max:
             return True
@@ -267,9 +276,8 @@ class Gate:
                 connection.look(loop.time())
                 held[connection.client] += connection.unread
             for connection in sorted(self.open_connections, key=lambda one: -one.unread):
-                if held.total() > UNREAD_BYTES_MAX or held[connection.client] > share_of(
-                    UNREAD_BYTES_MAX, connection.client
-                ):
+                share = self._share(UNREAD_BYTES_MAX, connection.client)
+                if held.total() > UNREAD_BYTES_MAX or held[connection.client] > share:
                     held[connection.client] -= connection.unread
                     self.cut(connection, "too many bytes of answers wait to be read")
 

@@ -27,7 +27,7 @@ from dchat.doors.http.connections import Connection, Gate, quiet_logger
 from dchat.doors.metrics.exposition import Registry
 from dchat.doors.reads.errors import BadQuestion, Busy, Flooding, NotServing, NotThere
 from dchat.doors.reads.handles import DoorHandles
-from dchat.doors.reads.limits import RateLimit, Slots, is_loopback
+from dchat.doors.reads.limits import RateLimit, Slots, client_of, is_loopback
 from dchat.doors.rest.calls import OPENAPI
 
 log = structlog.get_logger(__name__)
@@ -76,7 +76,7 @@ class Listener(ABC):
         """name: in lines of the log, as `HTTP`."""
         self._bounds, self._tls, self._rate = bounds, tls, rate
         self.slots = Slots(f"{name} requests", bounds.requests_max)
-        self.gate = Gate(f"{name} door", bounds.connections_max, faults)
+        self.gate = Gate(f"{name} door", bounds.connections_max, faults, proxies=rate.proxies)
         self._runners: list[web.AppRunner] = []
         self._quiet = quiet_logger()
 
@@ -134,8 +134,11 @@ class Listener(ABC):
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         connection = connection_of(request)
         connection.requests += 1
+        proxies, host = self._rate.proxies, request.remote or ""
+        if proxies.has(host):  # whoever asks for `remote` from here on is told of the client
+            request = request.clone(remote=proxies.asker(host, request.headers.getall("X-Forwarded-For", ())))
         try:
-            return await self.answer_to(request, handler, connection.client)
+            return await self.answer_to(request, handler, client_of(request.remote or ""))
         except Flooding as error:
             connection.gate.cut(connection, str(error))
             raise ConnectionError(str(error)) from None

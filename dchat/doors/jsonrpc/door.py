@@ -32,7 +32,6 @@ from dchat.doors.http.listener import (
     Listener,
     allowed_hosts,
     check_host,
-    connection_of,
     remote_of,
 )
 from dchat.doors.jsonrpc.cors import Cors
@@ -56,7 +55,7 @@ from dchat.doors.jsonrpc.protocol import (
 )
 from dchat.doors.jsonrpc.table import Call, Method
 from dchat.doors.reads.errors import Busy, Flooding, Unanswered
-from dchat.doors.reads.limits import RateLimit, Room, Slots, is_loopback
+from dchat.doors.reads.limits import RateLimit, Room, Slots, client_of, is_loopback
 from dchat.doors.reads.loop_share import LoopShare
 from dchat.doors.reads.reading import Reading
 
@@ -172,7 +171,7 @@ class JsonRpcDoor(Listener):
     # ------------------------------------------------------------------------------------------------------- POST /
 
     async def _root(self, request: web.Request) -> web.Response:
-        client = connection_of(request).client
+        client = client_of(request.remote or "")
         size = self._bounds.body_bytes_max if request.content_length is None else request.content_length
         if size > self._bounds.body_bytes_max:
             raise too_large()
@@ -343,7 +342,7 @@ class JsonRpcDoor(Listener):
             raise RpcError(METHOD_NOT_FOUND, status=404)
         if method.writes:
             self._cors.check_writing(request, has_names=request.app[NAMES] is not None)
-        client = connection_of(request).client
+        client = client_of(request.remote or "")
         self._take_fields(request.rel_url.raw_query_string, client)
         form: Mapping[str, str] = {}
         if request.body_exists and request.method != "GET":

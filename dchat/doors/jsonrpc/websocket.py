@@ -20,7 +20,7 @@ from dchat.doors.http.connections import Connection
 from dchat.doors.http.listener import connection_of, remote_of
 from dchat.doors.jsonrpc.hub import Hub
 from dchat.doors.reads.errors import Flooding
-from dchat.doors.reads.limits import Slots
+from dchat.doors.reads.limits import Slots, client_of
 
 if TYPE_CHECKING:
     from dchat.doors.jsonrpc.door import JsonRpcDoor
@@ -151,7 +151,7 @@ class Sockets:
         if not ws.can_prepare(request):
             return web.Response(status=400, text="Bad Request\n")
         connection = connection_of(request)
-        with self.places.hold(connection.client):
+        with self.places.hold(client_of(request.remote or "")):
             connection.is_patient = True  # whether it reads is told by its answers to pings
             await ws.prepare(request)
             await self._serve(ws, request, door, connection)
@@ -160,7 +160,7 @@ class Sockets:
     async def _serve(
         self, ws: web.WebSocketResponse, request: web.Request, door: JsonRpcDoor, connection: Connection
     ) -> None:
-        socket = Socket(ws, door, self._hub, client=connection.client, remote=remote_of(request))
+        socket = Socket(ws, door, self._hub, client=client_of(request.remote or ""), remote=remote_of(request))
         self.open.add(socket)
         try:
             if not await socket.serve():

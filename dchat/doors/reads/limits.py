@@ -11,9 +11,10 @@ import functools
 import ipaddress
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from dchat.config.models import RateLimitSection
 from dchat.doors.reads.errors import Busy, Flooding
 
 CLIENTS_MAX = 10_000  # remembered; the one longest silent goes first
@@ -21,6 +22,7 @@ BURST_FACTOR = 2
 LOCAL: Final = "local"  # every program on this machine
 LOCAL_FACTOR: Final = 25  # its rate, in those of a client outside
 IPV6_PREFIX: Final = 64
+PROXIES_MAX: Final = 16  # one behind the other, of which the header is read
 REMOTE_SHARE: Final = 4  # one client outside has at most one part in so many
 
 
@@ -52,11 +54,64 @@ def share_of(total: int, client: str) -> int:
     return max(1, total * 3 // 4 if client == LOCAL else total // REMOTE_SHARE)
 
 
-class RateLimit:
-    """A token bucket per client. per_second: of a client outside; 0: no limit."""
+class Proxies:
+    """The operator's own, before doors that speak HTTP. networks: of them."""
 
-    def __init__(self, per_second: int, *, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
-        self._per_second, self._now_ns = per_second, now_ns
+    def __init__(self, networks: Sequence[str] = ()) -> None:
+        self._networks = [ipaddress.ip_network(one, strict=False) for one in networks]
+
+    def has(self, host: str) -> bool:
+        """Whether it is the address of one."""
+        if not self._networks:
+            return False
+        try:
+            address = ipaddress.ip_address(host.partition("%")[0])
+        except ValueError:
+            return False
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return any(address in network for network in self._networks)
+
+    def asker(self, host: str, forwarded: Sequence[str]) -> str:
+        """The address of who asks through `host`. forwarded: the headers X-Forwarded-For, in their order, to which each
+        proxy adds whom it heard: the last that is no proxy of ours is told by one of ours; what is before it, by
+        anybody. Where that is no address, it is `host`."""
+        if not self.has(host):
+            return host
+        for said in reversed(",".join(forwarded).split(",")[-PROXIES_MAX:]):
+            address = _address_in(said.strip())
+            if not address:
+                break
+            if not self.has(address):
+                return address
+        return host
+
+
+def _address_in(said: str) -> str:
+    """Of `10.0.0.1`, `10.0.0.1:4711`, `fd00::1`, `[fd00::1]:4711`; empty: it is none, or loopback."""
+    text = said.partition("]")[0][1:] if said.startswith("[") else said
+    if text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return ""
+    return "" if address.is_loopback else str(address)  # of another machine's own programs: not of this one's
+
+
+class RateLimit:
+    """A token bucket per client. per_second: of a client outside; 0: no limit. proxies: behind which clients are."""
+
+    @staticmethod
+    def of(options: RateLimitSection) -> RateLimit:
+        return RateLimit(
+            options.requests_per_second if options.enabled else 0, proxies=Proxies(options.trusted_proxies)
+        )
+
+    def __init__(
+        self, per_second: int, *, now_ns: Callable[[], int] = time.monotonic_ns, proxies: Proxies | None = None
+    ) -> None:
+        self._per_second, self._now_ns, self.proxies = per_second, now_ns, proxies or Proxies()
         # client -> (tokens, at ns, how many more were refused than let through since it last had all tokens)
         self._buckets: OrderedDict[str, tuple[float, int, int]] = OrderedDict()
         self.refused = 0

@@ -12,7 +12,7 @@ from dchat.client.client import ClientError
 from dchat.doors.grpc.door import MANY_MAX
 from dchat.doors.reads import limits
 from dchat.doors.reads.errors import Busy, Flooding
-from dchat.doors.reads.limits import RateLimit, Slots
+from dchat.doors.reads.limits import Proxies, RateLimit, Slots
 from tests.support.node.running import Running, running_node
 
 
@@ -47,6 +47,46 @@ def test_each_client_has_its_own_rate() -> None:
     assert rate.refused == 80 + 90 + 80
     with pytest.raises(Busy, match=r"more than 10 requests a second from 192\.0\.2\.1; try later"):
         rate.take("192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("host", "forwarded", "asker"),
+    [
+        pytest.param("192.0.2.9", ["203.0.113.5"], "192.0.2.9", id="no proxy of ours: its word is nobody's"),
+        pytest.param("10.0.0.1", ["203.0.113.5"], "203.0.113.5", id="a proxy of ours"),
+        pytest.param("::ffff:10.0.0.1", ["203.0.113.5"], "203.0.113.5", id="the same over IPv6"),
+        pytest.param("10.0.0.1", ["1.1.1.1, 203.0.113.5"], "203.0.113.5", id="what a client says before it"),
+        pytest.param("10.0.0.1", ["1.1.1.1", "203.0.113.5"], "203.0.113.5", id="in a header of its own"),
+        pytest.param("10.0.0.1", ["203.0.113.5, 10.0.0.2,10.0.0.3"], "203.0.113.5", id="proxies behind each other"),
+        pytest.param("fd00::1", ["[2001:db8::7]:443"], "2001:db8::7", id="IPv6 and a port"),
+        pytest.param("10.0.0.1", ["203.0.113.5:1234"], "203.0.113.5", id="a port"),
+        pytest.param("10.0.0.1", [], "10.0.0.1", id="it says nothing"),
+        pytest.param("10.0.0.1", ["203.0.113.5, unknown"], "10.0.0.1", id="it says what is no address"),
+        pytest.param("10.0.0.1", ["127.0.0.1"], "10.0.0.1", id="a program on the proxy's machine is none of this one"),
+        pytest.param("10.0.0.1", ["10.0.0.2"], "10.0.0.1", id="nobody but proxies"),
+        pytest.param("10.0.0.1", ["203.0.113.5," + "10.0.0.2," * 5_000], "10.0.0.1", id="without end"),
+    ],
+)
+def test_who_asks_through_a_proxy(host: str, forwarded: list[str], asker: str) -> None:
+    assert Proxies(["10.0.0.0/8", "fd00::1"]).asker(host, forwarded) == asker
+
+
+@pytest.mark.network
+async def test_clients_behind_our_proxy_each_have_their_own(tmp_path: Path) -> None:
+    """Audit 71: all of a proxy's clients were one: the first that asked much kept all others out."""
+    options = '\n[rate_limit]\nrequests_per_second = 1\ntrusted_proxies = ["127.0.0.1"]\n'
+    async with running_node(tmp_path, options=options) as one, aiohttp.ClientSession() as http:
+        for url in (f"{one.rpc}/health", f"http://127.0.0.1:{one.ports[1]}/health"):
+
+            async def asked(client: str, url: str = url) -> list[int]:
+                found = []
+                for _ in range(4):
+                    async with http.get(url, headers={"X-Forwarded-For": f"198.51.100.1, {client}"}) as answer:
+                        found.append(answer.status)
+                return found
+
+            assert 503 in await asked(f"203.0.113.{len(url)}")
+            assert (await asked(f"203.0.114.{len(url)}"))[0] == 200
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "localhost", "unix", ""])
