@@ -52,6 +52,8 @@ class Commands(Group):
         """What the machine refused, as one line: a full disk is no fault of ours to trace."""
         try:
             return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            raise Refusal("stopped") from None
         except Exception as error:
             refused = None if isinstance(error, click.ClickException) else MachineRefusal.of(error)
             if refused is None:

@@ -163,6 +163,9 @@ def query_block_results(height: int, node: str | None) -> None:
 # ----------------------------------------------------------------------------------------------------------- searches
 
 
+EXAMPLES: Final = ("--query \"transfer.recipient='dchat1...'\"", '--query "tx.height=7"', '--query "tip EXISTS"')
+
+
 def searching(command: Callable[..., Any]) -> Callable[..., Any]:
     """What both searches take, beside the query."""
     options = (
@@ -179,16 +182,18 @@ def searching(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @query.command("txs", cls=Command)
-@common_option("--query", "asked", required=True, metavar="QUERY", help="In CometBFT's language: docs/search.md.")
+@common_option("--query", "asked", metavar="QUERY", help="In CometBFT's language: docs/search.md.")
 @searching
-def query_txs(node: str | None, **how: Any) -> None:
+def query_txs(node: str | None, asked: str | None, **how: Any) -> None:
     """Search transactions by the events that they told.
 
     As a table on a terminal, else as JSON. On standard error: the cursor to go on from, with --after, where there is
     more.
     """
+    if asked is None:
+        raise click.UsageError(f"--query says which, like {', or '.join(EXAMPLES)}. More: docs/search.md")
     told = pb.SearchTxsResponse()
-    run(lambda client: _search(client.search_txs, told, told.txs, **how), node)
+    run(lambda client: _search(client.search_txs, told, told.txs, asked=asked, **how), node)
     _show(told, told.txs, _txs_table)
 
 

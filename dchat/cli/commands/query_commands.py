@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from google.protobuf.message import Message
 
 from chain.currency.ledger.records import EPOCHS
 from chain.kernel.branch import RecordKind
+from chain.tx.units import in_dchat
 from dchat.cli.terminal.ask import Address, Hash, height_option, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, common_option, echo, show_json
 from dchat.cli.terminal.drafts import in_words
@@ -226,8 +228,15 @@ def validators(height: int, node: str | None) -> None:
 @click.argument("address", type=Address())
 @proving
 def account(address: bytes, **how: Any) -> None:
-    """An account of the currency chain."""
+    """An account of the currency chain. In JSON sums are udchat; at a terminal the balance is said in DCHAT, too."""
+    how["show"] = _account
     ask(lambda c, prove, at: c.account(address, height=at, prove=prove), lambda p, a: p.account(a, address), **how)
+
+
+def _account(answer: pb.GetAccountResponse) -> dict[str, Any]:
+    if sys.stdout.isatty() and answer.HasField("account"):
+        echo(f"{in_dchat(answer.account.balance)} after block {answer.height}", err=True)
+    return message_json(answer)
 
 
 @query.command("bundle", cls=Command)

@@ -28,9 +28,12 @@ SYNC_INFO = ("sync_info", "SyncInfo")  # CometBFT's name, and the one that Cosmo
 
 
 def get_json(url: str) -> tuple[int, Any]:
-    """Status code and JSON of a GET. Raises Refusal (unreachable, too slow, too much, not JSON)."""
+    """Status code and JSON of a GET; without a scheme it is HTTP. Raises Refusal (unreachable, too slow, too much, not
+    JSON)."""
+    if "://" not in url:
+        url = f"http://{url}"
     if not url.startswith(("http://", "https://")):
-        raise Refusal(f"{url!r} is no http(s) address", Exit.USAGE)
+        raise Refusal(f"{url!r} is no http(s) address; allowed: like http://10.0.0.2:8080", Exit.USAGE)
     try:
         status, body = asyncio.run(_get(url))
     except (OSError, TimeoutError, ValueError, aiohttp.ClientError) as error:

@@ -105,10 +105,14 @@ class Refusal(click.ClickException):
         self.exit_code = int(code)  # type: ignore[misc]  # click reads it from the instance
 
     def show(self, file: Any = None) -> None:
-        text = self.format_message()
-        for found, name in named.items():
-            text = text.replace(found, f"{found} ({name})")
-        echo(f"dchat: {text}", err=True)
+        echo(f"dchat: {with_names(self.format_message())}", err=True)
+
+
+def with_names(text: str) -> str:
+    """Behind each id what it was called on the command line."""
+    for found, name in named.items():
+        text = text.replace(found, f"{found} ({name})")
+    return text
 
 
 def _remember_home(context: click.Context, _: click.Parameter, value: str | None) -> None:

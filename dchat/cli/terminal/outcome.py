@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from chain.tx.messages import Message
 from chain.tx.units import in_dchat
-from dchat.cli.terminal.base import common_option, echo, show_json
+from dchat.cli.terminal.base import common_option, echo, show_json, with_names
 from dchat.cli.terminal.render import inner_of, times_of, unit_of
 from dchat.client.client import quoted
 from dchat.client.wallet import Outcome
@@ -63,7 +63,7 @@ def show_rows(title: str, rows: list[tuple[str, str]]) -> None:
     echo(title)
     width = max((len(name) for name, _ in rows), default=0)
     for name, text in rows:
-        echo(f"  {name:<{width}}  {text}")
+        echo(f"  {name:<{width}}  {with_names(text)}")
 
 
 def outcome_json(outcome: Outcome) -> dict[str, Any]:

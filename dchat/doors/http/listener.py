@@ -29,6 +29,7 @@ from dchat.doors.reads.errors import BadQuestion, Busy, Flooding, NotServing, No
 from dchat.doors.reads.handles import DoorHandles
 from dchat.doors.reads.limits import RateLimit, Slots, client_of, is_loopback
 from dchat.doors.rest.calls import OPENAPI
+from dchat.home.version import build_version
 
 log = structlog.get_logger(__name__)
 _limited = LogLimit(log, source_name="path")
@@ -135,11 +136,13 @@ class Listener(ABC):
         connection = connection_of(request)
         connection.requests += 1
         proxies, host = self._rate.proxies, request.remote or ""
-        if proxies.has(host):  # whoever asks for `remote` from here on is told of the client
+        if is_proxied := proxies.has(host):  # whoever asks for `remote` from here on is told of the client
             request = request.clone(remote=proxies.asker(host, request.headers.getall("X-Forwarded-For", ())))
         try:
             return await self.answer_to(request, handler, client_of(request.remote or ""))
         except Flooding as error:
+            if is_proxied:  # the connection is other clients', too
+                return web.Response(status=503, text=f"{error}\n", headers={"Retry-After": "1"})
             connection.gate.cut(connection, str(error))
             raise ConnectionError(str(error)) from None
         finally:
@@ -190,6 +193,11 @@ class HttpListener(Listener):
     async def open(self, routes: Routes, host: str, port: int) -> int:
         """Listen; returns the port. Raises OSError."""
         names = allowed_hosts(host, self._options.allowed_hosts)
+        paths = {path for verb, path in routes if verb == "GET" and not path.startswith("/v1/")}
+        about: dict[str, Any] = {"version": build_version(), "paths": sorted(paths)}
+        if ("GET", OPENAPI) in routes:
+            about["api"] = OPENAPI  # which lists those under /v1
+        routes = {("GET", "/"): lambda _: web.json_response(about), **routes}
         bound = await self.listen(self.gate, routes, host, port, tls=self._tls, names=names)
         log.info("opened the HTTP door", host=host, port=bound, tls=self._tls is not None)
         return bound

@@ -20,7 +20,7 @@ from chain.tx.messages.economy import possession_hash
 from crypto.bech32 import encode_address
 from dchat.cli.local.home_commands import read_genesis
 from dchat.cli.main import dchat
-from dchat.cli.terminal import ask
+from dchat.cli.terminal import ask, base
 from dchat.cli.terminal.base import Refusal
 from dchat.cli.terminal.render import absent
 from dchat.client import wallet
@@ -43,6 +43,24 @@ async def call(running: Running, *arguments: object) -> Result:
     home = running.network.home_of(running.network.nodes[0])
     line = [*map(str, arguments), "--home", str(home), "--node", running.grpc]
     return await asyncio.to_thread(CliRunner().invoke, dchat, line, prog_name="dchat")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["query", "txs"], 2, "--query says which, like --query \"transfer.recipient='dchat1...'\""),
+        (["health", "--url", "127.0.0.1:1"], 4, "http://127.0.0.1:1"),
+        (["health", "--url", "ftp://127.0.0.1:1"], 2, "allowed: like http://10.0.0.2:8080"),
+    ],
+)
+def test_what_is_left_out_is_said_or_taken_for_granted(arguments: list[str], code: int, said: str) -> None:
+    told = CliRunner().invoke(dchat, arguments, prog_name="dchat")
+    assert (told.exit_code, said in " ".join(told.output.split())) == (code, True), told.output
+
+
+def test_names_of_the_command_line_stand_behind_their_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(base.named, "ab" * 16, "lobby")
+    assert base.with_names(f"channel {'ab' * 16} it is") == f"channel {'ab' * 16} (lobby) it is"
 
 
 async def test_a_node_is_asked_and_told_wrong_things(tmp_path: Path) -> None:

@@ -443,10 +443,18 @@ WRONG = (
     ("/v1/blocks/999999", 404, "999999"),
     ("/v1/records/nowhere/00", 400, "nowhere"),
     ("/v1/nothing", 404, "there is no such path: GET /openapi.json lists"),
-    ("/", 404, "there is no such path: GET /openapi.json lists"),
     ("/v1/", 404, "there is no such path: GET /openapi.json lists"),
     ("/v1/chanels", 404, "there is no such path, but /v1/channels: GET /openapi.json lists"),
 )
+
+
+async def test_the_door_says_what_is_there(node: Running) -> None:
+    async with session(node) as http:
+        status, told = await get(http, "/")
+        assert (status, told["api"]) == (200, "/openapi.json")
+        assert {"/health", "/status", "/metrics", "/chain/blocks"} <= set(told["paths"])
+        for path in told["paths"]:
+            assert (await http.get(path)).status != 404, path
 
 
 async def test_wrong_questions_are_answered(node: Running) -> None:
