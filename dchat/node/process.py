@@ -1,6 +1,7 @@
 """The process around a node: event loop, signals, the pid file, and how it ends.
 
-SIGTERM and SIGINT stop cleanly (a second one at once), SIGHUP loads the options again. Whatever makes it impossible
+SIGTERM and SIGINT stop cleanly (a second one at once), SIGHUP loads the options again, SIGABRT ends it with where each
+thread was. Whatever makes it impossible
 to go on ends the process with a code above 0 and one clear last line (failure 19).
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import gc
 import json
 import os
@@ -61,6 +63,7 @@ LINGER_S = 0.3  # peers fetch our last precommits: else they would wait until so
 SWITCH_INTERVAL_S = 0.000_5  # a thread that verifies gets its turn 2,000 times a second, not 200 as by default:
 # ten batches of 64 signatures beside a busy loop took 5.7 s, and take 0.09 s
 GC_THRESHOLDS = (20_000, 20, 50)  # what a block makes by the thousand goes by its counts; cycles are few
+STDERR = 2  # the file itself: what crashes may not be able to ask Python for it
 STOP_TIMEOUT_S = 15.0  # a stop that takes longer is cut: supervisors wait 20 to 90 s
 
 
@@ -70,6 +73,7 @@ def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded]) -
     logs.configure(
         level=config.log.level, json_lines=config.log.json_lines, name=config.validator.moniker or host_name()
     )
+    faulthandler.enable(STDERR)  # a crash below Python, or SIGABRT, ends with where each thread was
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     native.switch(config.node.native)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the loop hears it: options were read just now

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -71,3 +73,26 @@ process.run_validator(Home.of(__import__("pathlib").Path("nowhere"), loaded.conf
 def test_a_reload_that_is_asked_for_while_it_starts_does_not_end_it() -> None:
     ended = subprocess.run([sys.executable, "-c", HELD], check=False, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stderr) == (0, "dchat: still here\n")
+
+
+ABORTED = """
+import os, signal
+from dchat.config.sources import load
+from dchat.home.home import Home
+from dchat.node import process
+
+def check_machine(home, config):
+    os.kill(os.getpid(), signal.SIGABRT)
+
+process.check_machine = check_machine
+loaded = load(None, environment={})
+process.run_validator(Home.of(__import__("pathlib").Path("nowhere"), loaded.config), loaded, reload=lambda: loaded)
+"""
+
+
+def test_a_node_that_is_aborted_says_where_it_was() -> None:
+    """As by `cometbft debug kill`, which keeps that, or by a crash in native code."""
+    ended = subprocess.run([sys.executable, "-c", ABORTED], check=False, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == -signal.SIGABRT
+    assert ended.stderr.startswith("Fatal Python error: Aborted\n")
+    assert re.search(r'File ".*/process.py", line \d+ in run_validator', ended.stderr), ended.stderr
