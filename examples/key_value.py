@@ -13,11 +13,14 @@ from consensus.node.errors import TransactionRefused
 from consensus.node.program import run
 
 
+KEY_BYTES_MAX, VALUE_BYTES_MAX = 256, 4_096  # every node keeps every value: say what one may cost
+
+
 class KeyValue(MapApplication):
     def check(self, tx: bytes, state: State) -> None:
-        key, equals, _ = tx.partition(b"=")
-        if not key or not equals:
-            raise TransactionRefused("expected key=value")
+        key, equals, value = tx.partition(b"=")
+        if not equals or not 0 < len(key) <= KEY_BYTES_MAX or len(value) > VALUE_BYTES_MAX:
+            raise TransactionRefused(f"expected key=value, of {KEY_BYTES_MAX} and {VALUE_BYTES_MAX} bytes at most")
 
     def execute(self, tx: bytes, state: State) -> bytes:
         self.check(tx, state)  # a proposer may put anything into its block

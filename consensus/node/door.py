@@ -5,12 +5,14 @@
 Bytes are written as CometBFT's URIs have them: quoted text, or 0x and hex; a parameter that a call does not have is
 refused. Answers have its shapes; an error has
 `error` instead of `result`. What a browser sends for another page is refused, by Host and by Sec-Fetch-Site: a GET that
-submits would else be any web page's to use. This door serves any application; it is not dchat's.
+submits would else be any web page's to use. Connections, transactions that are waited for, and a request's header and body
+are bounded, so that nobody on this machine keeps the node from its work. This door serves any application; it is not dchat's.
 Source: CometBFT v0.38, rpc/openapi.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import ipaddress
 import json
@@ -26,6 +28,8 @@ from crypto.hash import sha256
 
 BODY_BYTES_MAX: Final = 1_024  # nothing has one
 WAITING_MAX: Final = 100  # clients whose transaction is under way
+CONNECTIONS_MAX: Final = 256  # each may be idle: when all are taken, the oldest goes for a newcomer
+IDLE_S: Final = 15.0  # between two requests
 NO_METHOD, INVALID_PARAMS, INTERNAL = -32_601, -32_602, -32_603  # JSON-RPC's
 
 CALLS: Final = {"status": (), "broadcast_tx_commit": ("tx",), "abci_query": ("data", "path")}
@@ -43,15 +47,27 @@ class Door:
         calls = {"status": self._status, "broadcast_tx_commit": self._broadcast, "abci_query": self._query}
         for name, call in calls.items():
             app.router.add_get(f"/{name}", call)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=IDLE_S)
+        self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Raises OSError, ValueError (the address)."""
         host, _, port = self.address.rpartition(":")
         await self._runner.setup()
-        await web.TCPSite(self._runner, host.strip("[]"), int(port)).start()
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._connected, host.strip("[]"), int(port))
+
+    def _connected(self) -> asyncio.Protocol:
+        accepts = self._runner.server
+        assert accepts is not None
+        there = accepts.connections
+        if len(there) >= CONNECTIONS_MAX and (oldest := there[0].transport) is not None:
+            oldest.abort()
+        return accepts()
 
     async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
         await self._runner.cleanup()
 
     async def _status(self, request: web.Request) -> web.Response:

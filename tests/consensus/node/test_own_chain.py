@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from consensus.core.events import CoreConfig
-from consensus.node.door import Door
+from consensus.node.door import CONNECTIONS_MAX, Door
 from consensus.node.errors import TransactionRefused, UnusableHome
 from consensus.node.home import NodeHome, Settings, make_network
 from consensus.node.node import running
@@ -148,6 +148,22 @@ async def test_the_door_says_what_is_wrong(tmp_path: Path) -> None:
                 with pytest.raises(urllib.error.HTTPError):
                     await asyncio.to_thread(urllib.request.urlopen, asked)
         finally:
+            await door.stop()
+
+
+async def test_idle_connections_keep_nobody_from_the_door(tmp_path: Path) -> None:
+    port = base_port(1)
+    (home,) = make_network([tmp_path / "home"], chain_id="own", base_port=port)
+    async with asyncio.timeout(BUDGET_S), running(home, KeyValueApp, core=QUICK) as node:
+        door = Door(node, node.settings.door)
+        await door.start()
+        idle = [await asyncio.open_connection("127.0.0.1", port + 1) for _ in range(CONNECTIONS_MAX + 10)]
+        try:
+            assert (await call(port + 1, "status"))["result"]["node_info"]["network"] == "own"
+            assert await idle[0][0].read() == b""  # the oldest went
+        finally:
+            for _, writer in idle:
+                writer.close()
             await door.stop()
 
 
