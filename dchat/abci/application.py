@@ -31,9 +31,27 @@ from consensus.abci_socket.errors import WrongCall
 from consensus.documents.genesis import compact_app_state
 from consensus.formats.timestamps import format_rfc3339
 from consensus.types.params import VersionParams
+from consensus.types.validators import TOTAL_POWER_MAX
 from dchat.app.app import DchatApplication
 
 NOBODY: Final = InfoRequest("", 0, 0)
+
+
+def check_block(request: BlockRequest) -> None:
+    """What an engine has verified of any block before it hands it over, and the machines take for granted.
+    Raises WrongCall: it has not."""
+    where = f"block {request.height}"
+    for vote in request.last_commit.votes:
+        if not 0 <= vote.power <= TOTAL_POWER_MAX:
+            raise WrongCall(f"{where}: the power of a voter is {vote.power}; allowed: 0 to {TOTAL_POWER_MAX}")
+    for item in request.misbehavior:
+        if not 0 < item.height < request.height:
+            raise WrongCall(f"{where}: a misbehavior is of height {item.height}; allowed: 1 to {request.height - 1}")
+        if not 0 <= item.power <= item.total_voting_power <= TOTAL_POWER_MAX:
+            raise WrongCall(
+                f"{where}: a misbehavior is of power {item.power} of {item.total_voting_power}; allowed: 0 to all, and "
+                f"of all {TOTAL_POWER_MAX} at most"
+            )
 
 
 class ServedApplication(DchatApplication):
@@ -49,6 +67,8 @@ class ServedApplication(DchatApplication):
         """
         if self.last_height:
             raise WrongCall(f"a genesis; the application has blocks up to {self.last_height}")
+        if request.initial_height < 1:
+            raise WrongCall(f"a genesis whose initial_height is {request.initial_height}; allowed: 1 or more")
         began = super().init_chain(replace(request, app_state_bytes=compact_app_state(request.app_state_bytes)))
         params, version = began.consensus_params or request.consensus_params, self.info(NOBODY).app_version
         return replace(began, consensus_params=replace(params, version=VersionParams(version)))
@@ -59,15 +79,19 @@ class ServedApplication(DchatApplication):
 
     def process_proposal(self, request: BlockRequest) -> Slices[ProcessProposalResponse]:
         self._check_next(request.height)
+        check_block(request)
         return super().process_proposal(request)
 
     def finalize_block(self, request: BlockRequest) -> Slices[FinalizeBlockResponse]:
         self._check_next(request.height)
+        check_block(request)
         self._check_chain(request)
         return super().finalize_block(request)
 
     def _check_next(self, height: int) -> None:
         """Raises WrongCall."""
+        if self._chain is None:
+            raise WrongCall(f"block {height}; the application has no genesis yet, which init_chain gives it")
         if height != (wanted := self.next_height):
             raise WrongCall(f"block {height}; the application is at {wanted - 1}, and its next block is {wanted}")
 

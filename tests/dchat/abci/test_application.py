@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -18,6 +19,8 @@ from consensus.abci.interface import (
     HaltRequested,
     InfoRequest,
     InitChainRequest,
+    Misbehavior,
+    MisbehaviorType,
     ValidatorUpdate,
     VoteInfo,
 )
@@ -37,6 +40,8 @@ from dchat.home.home import Home
 from storage.memory import MemoryStore
 from tests.support.chain.harness import drain
 from tests.support.engine.abci import wire_to
+
+DOUBLE = MisbehaviorType.DUPLICATE_VOTE
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +133,33 @@ def test_blocks_of_another_chain_are_refused_before_they_are_executed(genesis: G
     drain(app.finalize_block(replace(good, last_commit=one_known)))
     app.commit()
     assert app.last_height == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"last_commit": CommitInfo(0, (VoteInfo(b"\x01" * 20, -1, 2),))}, "the power of a voter is -1"),
+        ({"misbehavior": (Misbehavior(DOUBLE, b"\x01" * 20, 1, 2, 0, 10),)}, "of height 2; allowed: 1 to 1"),
+        ({"misbehavior": (Misbehavior(DOUBLE, b"\x01" * 20, -1, 1, 0, 10),)}, "of power -1 of 10"),
+        ({"misbehavior": (Misbehavior(DOUBLE, b"\x01" * 20, 1, 1, 0, 2**62),)}, "of all"),
+    ],
+)
+def test_what_no_engine_may_say_of_a_block_is_its_own_fault(
+    genesis: GenesisDoc, change: dict[str, Any], why: str
+) -> None:
+    """Refused, and the application goes on for whoever asks next: it ended by an assertion of the machines."""
+    app = served()
+    with pytest.raises(WrongCall, match="has no genesis yet"):
+        app.finalize_block(block(genesis, 0))
+    with pytest.raises(WrongCall, match="initial_height is -1"):
+        app.init_chain(replace(asked(genesis), initial_height=-1))
+    app.init_chain(asked(genesis))
+    drain(app.finalize_block(block(genesis, 1)))
+    app.commit()
+    for call in (app.process_proposal, app.finalize_block):
+        with pytest.raises(WrongCall, match=why):
+            call(replace(block(genesis, 2), **change))
+    drain(app.finalize_block(block(genesis, 2)))
 
 
 def test_a_genesis_forgets_what_was_executed_on_the_one_before(genesis: GenesisDoc) -> None:
