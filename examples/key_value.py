@@ -12,7 +12,6 @@ from consensus.node.application import MapApplication, State
 from consensus.node.errors import TransactionRefused
 from consensus.node.program import run
 
-
 KEY_BYTES_MAX, VALUE_BYTES_MAX = 256, 4_096  # every node keeps every value: say what one may cost
 
 

@@ -199,6 +199,7 @@ AUDIT = (
     Row("audit 69", "an application's app hash of megabytes: no proposal fits any more, and nothing says so"),
     Row("audit 70", "a web page of anybody sends transactions through a node on this machine"),
     Row("audit 71", "behind a reverse proxy one client keeps all others out"),
+    Row("audit 72", "an offered snapshot empties an application that has blocks"),
 )
 
 # Public reports of other systems that were tried here, and happened here too.

@@ -3,10 +3,10 @@
     GET /status    GET /broadcast_tx_commit?tx="key=value"    GET /abci_query?data="key"&path=""
 
 Bytes are written as CometBFT's URIs have them: quoted text, or 0x and hex; a parameter that a call does not have is
-refused. Answers have its shapes; an error has
-`error` instead of `result`. What a browser sends for another page is refused, by Host and by Sec-Fetch-Site: a GET that
-submits would else be any web page's to use. Connections, transactions that are waited for, and a request's header and body
-are bounded, so that nobody on this machine keeps the node from its work. This door serves any application; it is not dchat's.
+refused. Answers have its shapes; an error has `error` instead of `result`. What a browser sends for another page is
+refused, by Host and by Sec-Fetch-Site: a GET that submits would else be any web page's to use. Connections,
+transactions that are waited for, and a request's header and body are bounded. This door serves any application; it is
+not dchat's.
 Source: CometBFT v0.38, rpc/openapi.
 """
 

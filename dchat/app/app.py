@@ -159,12 +159,13 @@ class DchatApplication:
         """Raises: InvalidAppState; GenesisDiffers, when there are blocks. A genesis that never saw one is redone."""
         if self.last_height:
             raise GenesisDiffers(f"the application has blocks up to {self.last_height}; a genesis begins an empty one")
+        is_restoring, self._restorer = self.is_restoring, None
         if is_exported(request.app_state_bytes):
             exported = read_exported(request.app_state_bytes)
             return self.go_on_from(request, exported, exported.chunks)
         self._outcomes.clear()  # of a genesis before
         self._finalized = None
-        if self.stores.latest_version != NO_VERSION:
+        if is_restoring or self.stores.latest_version != NO_VERSION:
             self.stores.clear()
         app_state = parse_app_state(request.app_state_bytes)
         block = request.consensus_params.block
@@ -506,7 +507,7 @@ class DchatApplication:
 
     def offer_snapshot(self, snapshot: Snapshot, app_hash: bytes) -> OfferSnapshotResult:
         """Only of an application without blocks: what it has is emptied when it accepts."""
-        if self.last_height and self._restorer is None:
+        if self.last_height:  # an offer that was refused before the first block has left a restorer, too
             return OfferSnapshotResult.ABORT
         self._restorer = self._restorer or Restorer(self.stores, self.modules, self._check_room)
         result = self._restorer.offer(snapshot, app_hash)

@@ -14,6 +14,7 @@ from chain.app_state.document import InvalidAppState
 from chain.state.store import Stores
 from chain.upgrade.plan import Plan
 from consensus.abci.interface import (
+    ApplyChunkResult,
     BlockRequest,
     CommitInfo,
     HaltRequested,
@@ -21,6 +22,8 @@ from consensus.abci.interface import (
     InitChainRequest,
     Misbehavior,
     MisbehaviorType,
+    OfferSnapshotResult,
+    Snapshot,
     ValidatorUpdate,
     VoteInfo,
 )
@@ -160,6 +163,18 @@ def test_what_no_engine_may_say_of_a_block_is_its_own_fault(
         with pytest.raises(WrongCall, match=why):
             call(replace(block(genesis, 2), **change))
     drain(app.finalize_block(block(genesis, 2)))
+
+
+def test_no_offer_empties_an_application_that_has_blocks(genesis: GenesisDoc) -> None:
+    """Audit 72: one that was refused before the first block opened the way for a later one."""
+    app, offer = served(), Snapshot(1, 99, 1, b"h" * 32)
+    assert app.offer_snapshot(offer, b"a" * 32) is OfferSnapshotResult.REJECT_FORMAT
+    app.init_chain(asked(genesis))
+    assert not app.is_restoring
+    drain(app.finalize_block(block(genesis, 1)))
+    app.commit()
+    assert app.offer_snapshot(offer, b"a" * 32) is OfferSnapshotResult.ABORT
+    assert app.apply_snapshot_chunk(0, b"", "").result is ApplyChunkResult.ABORT
 
 
 def test_a_genesis_forgets_what_was_executed_on_the_one_before(genesis: GenesisDoc) -> None:
