@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from dchat_native import TreeUpdate as TreeUpdate  # noqa: PLC0414 - for the stores
 
 try:
     import dchat_native as _built
 except ImportError:
     _built = None  # type: ignore[assignment]  # whoever calls has asked `is_used`
 
-FORM: Final = 1  # of what is built: another one is not used
+FORM: Final = 2  # of what is built: another one is not used
 VARIABLE: Final = "DCHAT_NODE__NATIVE"  # of any process of ours; a node has it as the option [node] native, too
 OFF: Final = frozenset({"off", "false", "no", "0", "f", "n"})  # what options take for false
 
@@ -55,3 +58,22 @@ def verify_batch(checks: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
     What has a wrong size does not hold. Releases the GIL once, for all.
     """
     return _built.verify_batch(checks)
+
+
+def check_page(content: bytes) -> tuple[bytes, bool]:
+    """(root, whether it is what `chain.state.smt` writes for this page) of a page's record. Raises ValueError."""
+    return _built.check_page(content)
+
+
+def undo_runs(prefix: bytes, replaced: Sequence[tuple[bytes, bytes | None]]) -> list[tuple[bytes, bytes | None]]:
+    """What `chain.state.layout.UndoRuns.add` makes of them."""
+    return _built.undo_runs(prefix, replaced)
+
+
+def tree_update(prefix: bytes, version: bytes, *, is_whole: bool) -> TreeUpdate:
+    """One update of a tree of `chain.state.smt`, in steps, for records as `chain.state.layout` lays them.
+
+    prefix: 2 bytes, of the keys of the store's pages. version: 8 bytes, in front of new records. is_whole: what is
+    replaced is kept whole, not as a delta.
+    """
+    return _built.TreeUpdate(prefix, version, is_whole)

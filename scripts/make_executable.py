@@ -1,13 +1,14 @@
 """What scripts/build does: wheels of the tree and of its dependencies, and a beginning, in one zip file that runs.
 
 The dependencies are those of requirements.lock, with its hashes. Times, order and modes are fixed, so that the same
-tree and the same wheels give the same file.
+tree and the same wheels give the same file; the native part, which --with-native adds, is the compiler's too.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -31,7 +32,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="dchat-build-") as folder:
         version, own = project_wheel(Path(folder), arguments.with_plan, arguments.version)
         output = arguments.output or ROOT / "dist" / f"dchat-{version}"
-        wheels = {python: dependencies(python) for python in arguments.python or [HERE]}
+        native = [native_part(Path(folder))] if arguments.with_native else []
+        wheels = {python: [*dependencies(python), *native] for python in arguments.python or [HERE]}
         output.parent.mkdir(parents=True, exist_ok=True)
         write(output, version, own, wheels)
     digest = hashlib.sha256(output.read_bytes()).hexdigest()
@@ -43,6 +45,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--python", action="append", metavar="X.Y", help="a Python that the file is to run on; repeat")
     parser.add_argument("--with-plan", type=Path, metavar="FILE", help=f"takes the place of {PLAN_MODULE}")
     parser.add_argument("--version", help="instead of pyproject.toml's")
+    parser.add_argument("--with-native", action="store_true", help="with the native part, as scripts/env built it")
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: dist/dchat-VERSION")
     return parser.parse_args()
 
@@ -96,6 +99,17 @@ def dependencies(python: str) -> list[Path]:
             )  # fmt: skip
         draft.rename(folder)
     return sorted(folder.glob("*.whl"))
+
+
+def native_part(folder: Path) -> Path:
+    """The wheel of what scripts/env built: one file does for all Pythons."""
+    spec = importlib.util.find_spec("dchat_native")
+    if spec is None or spec.origin is None:
+        raise SystemExit("scripts/build: the native part is not built here: scripts/env says why (docs/native.md)")
+    wheel = folder / f"dchat_native-0-cp311-abi3-linux_{os.uname().machine}.whl"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_STORED) as archive:
+        add(archive, "dchat_native.abi3.so", Path(spec.origin).read_bytes())
+    return wheel
 
 
 def write(output: Path, version: str, own: Path, wheels: dict[str, list[Path]]) -> None:

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from chain.state import layout as rec
 from chain.state import smt
 from chain.state.errors import CorruptState
+from crypto import native
 from storage.kv import Reader
 
 Read: TypeAlias = Callable[[bytes], rec.Record | None]  # a record by its key; a page that it gives was checked
@@ -59,16 +60,27 @@ def _page_fault(read: Read, root: bytes, store: bytes, name: str, record: rec.Re
         return "" if expected == smt.EMPTY_HASH else f"page {name or '(root)'} of the tree is missing"
     content = record[rec.VERSION_BYTES :]
     try:
-        page = smt.decode_page(content)
-        page[: smt.QUARTERS] = [None] * smt.QUARTERS
-        got = smt.hash_of(smt.page_root(page))
-    except (CorruptState, IndexError) as error:
+        got, is_exact = check_page(content)
+    except CorruptState as error:
         return f"page {name or '(root)'} of the tree cannot be read: {error}"
     if got != expected:
         return f"page {name or '(root)'} of the tree hashes to {got.hex()}, and the one above it says {expected.hex()}"
-    if smt.encode_page(page) != content:
+    if not is_exact:
         return f"page {name or '(root)'} of the tree contradicts itself"
     return ""
+
+
+def check_page(content: bytes) -> tuple[bytes, bool]:
+    """(root, whether this is what `encode_page` makes of the page) of a page's record. Raises CorruptState."""
+    if native.is_used():
+        try:
+            return native.check_page(content)
+        except ValueError as error:
+            raise CorruptState(str(error)) from None
+    page = smt.decode_page(content)
+    page[: smt.QUARTERS] = [None] * smt.QUARTERS
+    got = smt.hash_of(smt.page_root(page))
+    return got, smt.encode_page(page) == content
 
 
 def whole_fault(reader: Reader, root: bytes, key: bytes) -> str:

@@ -26,6 +26,7 @@ from typing import TypeAlias
 
 from chain.state import smt
 from chain.state.errors import CorruptState
+from crypto import native
 from storage.kv import Reader, Write
 
 PAGE, SIDE, VALUE = b"p", b"s", b"v"
@@ -79,11 +80,14 @@ class UndoRuns:
     """Collects what a version replaces, and packs it into runs."""
 
     def __init__(self, version: int) -> None:
-        self._prefix = UNDO + pack_version(version)
+        self.prefix = UNDO + pack_version(version)
         self.writes: list[Write] = []
 
     def add(self, replaced: Iterable[tuple[bytes, Record | None]]) -> None:
         """replaced: ascending by key, all of one kind and store, and above what was added of these before."""
+        if native.is_used():
+            self.writes += native.undo_runs(self.prefix, list(replaced))
+            return
         first = b""
         parts: list[bytes] = []
         size = 0
@@ -95,10 +99,10 @@ class UndoRuns:
             parts += (pack(len(key), len(old)), key, old)
             size += len(key) + len(old)
             if size >= UNDO_RUN_BYTES:
-                self.writes.append((self._prefix + first, b"".join(parts)))
+                self.writes.append((self.prefix + first, b"".join(parts)))
                 parts, size = [], 0
         if parts:
-            self.writes.append((self._prefix + first, b"".join(parts)))
+            self.writes.append((self.prefix + first, b"".join(parts)))
 
 
 def unpack_run(run: bytes) -> Iterator[tuple[bytes, Record | None]]:

@@ -29,6 +29,7 @@ KEY_BYTES_MAX = 223  # a leaf's slot, hash ‖ key, has its length in one byte o
 QUARTERS = 4
 SLOTS = 16
 PARTS = QUARTERS + SLOTS
+DIGITS_MAX = 2 * HASH_BYTES  # of a path
 PAGES_PER_SLICE = 32  # below 1 ms of work between two yields
 SLOT_OF = {digit: QUARTERS + number for number, digit in enumerate("0123456789abcdef")}
 DELTA_TAG = b"\xff"  # a record starts with a quarter's length, 0 or 32
@@ -224,6 +225,8 @@ def _place(
     """Put each change into its slot of `page`, or hand it to the page below; return the slots and what they held."""
     touched: list[tuple[int, Node]] = []
     depth = len(name)
+    if depth == DIGITS_MAX:
+        raise CorruptState(f"the tree has more than {DIGITS_MAX} levels of pages")
     at, count = 0, len(items)
     while at < count:
         digit = items[at][0][depth]

@@ -32,6 +32,7 @@ from chain.state.errors import (
 from chain.state.roots import STORE_NAMES, app_hash_of
 from chain.state.view import View
 from consensus.formats.units import MIB
+from crypto import native
 from storage.kv import KeyValueStore, Write
 
 KEY_BYTES_MAX = smt.KEY_BYTES_MAX
@@ -44,6 +45,8 @@ VERSIONS_KEPT_MIN = 2  # the engine may still prove, or go back to, the version 
 CACHE_BYTES = 128 * MIB  # the pages and values of 10^5 keys
 KEYS_PER_SLICE = 50  # below 1 ms of reading and hashing between two yields
 BYTES_PER_SLICE = 262_144  # about 1 ms of hashing
+NATIVE_PAGES_PER_SLICE = 64  # below 1 ms of reading and placing, also where none is remembered
+NATIVE_HASHED_PER_SLICE = 512  # below 1 ms of it hashing
 RECORDS_PER_SLICE = 400  # below 1 ms of packing
 PRUNE_SLACK_BYTES = 32 * MIB  # what pruned versions may still hold on disk: each compaction costs more than that
 PRUNE_BATCH_KEYS = 200  # below 1 ms
@@ -371,6 +374,7 @@ class Stores:
         if self._latest == NO_VERSION:
             changes = {SENTINEL_KEY: SENTINEL_VALUE, **changes}
             keys.insert(0, SENTINEL_KEY)
+        work.begin_tree(rec.PAGE + self._id(store))
         replaced: list[tuple[bytes, rec.Record | None]] = []
         size = 0
         for number, key in enumerate(keys):
@@ -380,12 +384,14 @@ class Stores:
             old = self._record(full_key)
             if not work.put(full_key, old, value, replaced):
                 continue
-            work.leaves.append(smt.leaf_change(key, value))
+            work.set_leaf(key, value)
             size += len(value or b"")
             if number % KEYS_PER_SLICE == 0 or size > BYTES_PER_SLICE:
                 size = 0
+                work.hash_leaves()
                 yield
         yield
+        work.hash_leaves()
         work.leaves.sort()
         yield from _add_undo(work, replaced)
 
@@ -405,6 +411,8 @@ class Stores:
 
     def _prepare_tree(self, work: _Work, store: str) -> Generator[None, None, bytes | None]:
         """The new root, or None when nothing changed."""
+        if work.tree is not None:
+            return (yield from self._prepare_tree_natively(work, store, work.tree))
         leaves, work.leaves = work.leaves, []
         if not leaves:
             return None
@@ -436,6 +444,32 @@ class Stores:
         yield from _add_undo(work, replaced)
         return change.root
 
+    def _prepare_tree_natively(
+        self, work: _Work, store: str, tree: native.TreeUpdate
+    ) -> Generator[None, None, bytes | None]:
+        if not work.has_leaves:
+            return None
+        root_key = rec.page_key(self._id(store), "")
+        record_of = self._record
+        try:
+            while keys := tree.wanted(NATIVE_PAGES_PER_SLICE):
+                records = [record_of(key) for key in keys]
+                if records[0] is None and keys[0] == root_key and self._roots[store] != smt.EMPTY_HASH:
+                    raise CorruptState(f"store {store}: the tree's root page is missing")
+                tree.give(records)
+                yield
+            while not tree.hash(NATIVE_HASHED_PER_SLICE):
+                yield
+        except ValueError as error:
+            raise CorruptState(str(error)) from None
+        while (taken := tree.take(RECORDS_PER_SLICE, work.undo.prefix))[0]:
+            changed, runs = taken
+            work.records.update(changed)
+            work.size += sum(len(key) + len(record or b"") for key, record in changed)
+            work.undo.writes += runs
+            yield
+        return tree.root()
+
     def _delete_range(self, start: bytes, stop: bytes) -> None:
         for _ in self._delete_steps(start, stop):
             pass
@@ -466,7 +500,30 @@ class _Work:
         self.records: dict[bytes, rec.Record | None] = {}
         self.undo = rec.UndoRuns(version)
         self.leaves: list[smt.LeafChange] = []
+        self.tree: native.TreeUpdate | None = None  # what takes the leaves instead, with the native part
+        self.has_leaves = False
+        self._unhashed: list[tuple[bytes, bytes | None]] = []
         self.size = 0
+
+    def begin_tree(self, prefix: bytes) -> None:
+        """prefix: of the keys of its pages."""
+        self.has_leaves = False
+        if native.is_used():
+            is_whole = self.version % rec.WHOLE_PAGES_EVERY == 0
+            self.tree = native.tree_update(prefix, self._packed, is_whole=is_whole)
+
+    def set_leaf(self, key: bytes, value: bytes | None) -> None:
+        if self.tree is None:
+            self.leaves.append(smt.leaf_change(key, value))
+        else:
+            self.has_leaves = True
+            self._unhashed.append((key, value))
+
+    def hash_leaves(self) -> None:
+        """Those that were set since the last call."""
+        if self.tree is not None:
+            self.tree.add(self._unhashed)
+            self._unhashed.clear()
 
     def put(
         self,

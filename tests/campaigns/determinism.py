@@ -3,7 +3,8 @@ and event, and the whole state that they leave, is compared.
 
 The blocks are a storm's (`tests.campaigns.storm`), or those of a file that one recorded (`storm --record FILE`), or of
 lives in this process (`--lives STEPS`). They are executed under other hash seeds, another locale and time zone, without
-assertions, and on each Python that is named: `--python PATH`, whose environment is made from requirements.lock.
+assertions or the native part, and on each Python that is named: `--python PATH`, whose environment is made from
+requirements.lock.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from crypto.native import VARIABLE
 from tests.campaigns.harness import ROOT, CampaignFailed, be_quiet, folder_of, run_campaign, say
 from tests.campaigns.storm import network_of, report, storm_on
 from tests.support.chain.recorded import Recording
@@ -46,6 +48,7 @@ HERE = (
     Place("hash seed random", "random"),
     Place("locale POSIX, time zone Asia/Kathmandu", "2", ELSEWHERE),
     Place("without assertions (-O)", "3", {}, ("-O",)),
+    Place("without the native part", "4", {VARIABLE: "off"}),
 )
 
 
