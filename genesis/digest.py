@@ -7,6 +7,8 @@ alone, in a form that is written down here and nowhere else. A golden test holds
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, Final
 
 from chain.app_state.exported import NAME
@@ -17,8 +19,38 @@ FORM: Final = b"\x01"  # stands in front of the hash where it is noted
 _DOMAIN: Final = b"dchat/genesis/1\n"
 
 
+class KeptGenesis(GenesisDoc):
+    """A document whose `app_state` is read when it is asked for, each time; nothing of it stays in memory.
+
+    digest: as `genesis_digest` gives it.
+    """
+
+    __slots__ = ("_read", "digest")
+
+    def __init__(self, head: GenesisDoc, digest: bytes, read: Callable[[], bytes]) -> None:
+        for field in fields(head):
+            if field.name != "app_state":
+                object.__setattr__(self, field.name, getattr(head, field.name))
+        object.__setattr__(self, "digest", digest)
+        object.__setattr__(self, "_read", read)
+
+    digest: bytes
+    _read: Callable[[], bytes]
+
+    @property
+    def app_state(self) -> bytes:
+        """Raises OSError; InvalidGenesis: the file is another one by now."""
+        return self._read()
+
+    def without_app_state(self) -> GenesisDoc:
+        head = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "app_state"}
+        return GenesisDoc(**head)
+
+
 def genesis_digest(doc: GenesisDoc) -> bytes:
     """FORM and 32 bytes."""
+    if isinstance(doc, KeptGenesis):
+        return doc.digest
     params = doc.consensus_params
     values = {
         "chain_id": doc.chain_id,
@@ -53,4 +85,4 @@ def _canonical(value: object) -> bytes:
     return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode()
 
 
-__all__ = ["genesis_digest", "rendered_digest"]
+__all__ = ["KeptGenesis", "genesis_digest", "rendered_digest"]

@@ -23,7 +23,7 @@ from consensus.documents.files import (
     format_validator_key,
     parse_validator_key,
 )
-from consensus.documents.genesis import GenesisDoc, parse_genesis
+from consensus.documents.genesis import GenesisDoc
 from consensus.formats.errors import InvalidFile, InvalidGenesis
 from consensus.node.home import NodeFiles
 from consensus.p2p.conn.node_key import NodeKey
@@ -33,6 +33,7 @@ from consensus.system.files import write_new, write_new_secret
 from crypto.keys import Ed25519PrivKey, PrivKey
 from dchat.config import CONFIG_FILE, Config
 from dchat.home.errors import HomeError
+from genesis.kept import keep, load_kept
 
 DEFAULT_HOME = "~/.dchat"
 REHEARSAL_PREFIX = "rehearsal-"  # of folders beside the databases that hold a copy for a while; no part of the home
@@ -82,6 +83,11 @@ class Home(NodeFiles):
     def moved_mark(self) -> Path:
         """There from a restore, or an import of a sign state, until the node has watched for its key's second user."""
         return self.data / "moved"
+
+    @property
+    def genesis_note(self) -> Path:
+        """What a start need not read again of a large genesis."""
+        return self.data / "genesis.note"
 
     @property
     def pid_file(self) -> Path:
@@ -156,10 +162,12 @@ def load_validator_key(home: Home) -> PrivKey:
     return key
 
 
-def load_genesis(home: Home) -> GenesisDoc:
-    """Raises HomeError."""
+def load_genesis(home: Home, *, note: bool = False) -> GenesisDoc:
+    """A large one that a node began with is not read through again. note: by a node, which holds the home: the next
+    start knows it. Raises HomeError."""
+    load = keep if note else load_kept
     try:
-        return parse_genesis(home.genesis.read_bytes(), default_time_ns=time.time_ns())
+        return load(home.genesis, home.genesis_note, default_time_ns=time.time_ns())
     except FileNotFoundError:
         raise HomeError(f"{home.genesis} is missing: copy the chain's genesis there, or run `dchat init`") from None
     except OSError as error:

@@ -146,7 +146,7 @@ class _Process:
         home, config = self._home, self._fitted
         for warning in self._loaded.warnings:
             log.warning("an option was taken otherwise than it reads", option=warning)
-        genesis, validator_key = load_genesis(home), load_validator_key(home)
+        genesis, validator_key = load_genesis(home, note=True), load_validator_key(home)
         log.info(
             "started",
             version=build_version(),

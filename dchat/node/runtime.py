@@ -498,9 +498,11 @@ def backfill_status(gossip: Gossip) -> pb.BackfillStatus | None:
 def check_belongs(db: KeyValueStore, genesis: GenesisDoc, home: Home) -> None:
     """That the genesis is the one with which the databases began; noted by the first start. Raises HomeError."""
     digest, known = genesis_digest(genesis), db.get(GENESIS_KEY)
+    if known == digest:
+        return
     if known is None or known == rendered_digest(genesis):  # or an older build noted it
         db.write([(GENESIS_KEY, digest)], sync=True)
-    elif known != digest:
+    else:
         raise HomeError(
             f"{home.genesis}: its hash is {digest.hex()}, and the databases in {home.databases} began with "
             f"{known.hex()}: the file was changed or damaged, or is another chain's. Copy the chain's own there"

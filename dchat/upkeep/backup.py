@@ -108,7 +108,7 @@ def genesis_hash(home: Home) -> str:
 def _is_of(home: Home, noted: str) -> bool:
     """Whether a backup that noted this hash of its genesis is of the home's. Raises HomeError."""
     genesis = load_genesis(home)
-    return noted in (genesis_digest(genesis).hex(), rendered_digest(genesis).hex())
+    return noted == genesis_digest(genesis).hex() or noted == rendered_digest(genesis).hex()
 
 
 def restore(home: Home, source: Path, *, lock: Lock | None, told: Callable[[Step], None]) -> Restored:

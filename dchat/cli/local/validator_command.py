@@ -36,6 +36,7 @@ from dchat.home.home import Home, check_sign_state, load_genesis, load_validator
 from dchat.node.errors import CannotUpgrade, TooFewHandles
 from dchat.node.upgrade import Swap
 from dchat.retention.room import NoRoom
+from genesis.digest import genesis_digest
 
 # Flags of the operator contract that later builds bring: click name -> as written.
 LATER_FLAGS: Mapping[str, str] = {
@@ -237,7 +238,7 @@ def _check_files(start: Start) -> None:
         return
     genesis = load_genesis(home)
     _check_chain(home.genesis, genesis, config)
-    if start.genesis_file is not None and read_genesis(start.genesis_file) != genesis:
+    if start.genesis_file is not None and genesis_digest(read_genesis(start.genesis_file)) != genesis_digest(genesis):
         raise HomeError(f"{start.genesis_file} is another genesis than {home.genesis}, which is never overwritten")
 
 

@@ -1,0 +1,94 @@
+"""A home's genesis at a later start: known by its hash, without being read through again.
+
+A document of a million accounts takes seconds and hundreds of MB to parse, and after the first block only its head is
+asked for. The first start of a node leaves a note beside its databases: the file's size and SHA-256, the digest by
+which the databases know it, and the document without `app_state`. A file that still has that hash is the one that was
+read and found valid; the note itself carries a checksum, and one that does not fit is passed over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from consensus.documents.genesis import GenesisDoc, parse_genesis
+from consensus.formats.errors import InvalidGenesis
+from consensus.formats.units import MIB
+from consensus.system.files import replace_durably
+from genesis.digest import KeptGenesis, genesis_digest
+
+KEPT_BYTES_MIN: Final = MIB  # what is smaller is read in no time
+NOTE_BYTES_MAX: Final = 64 * MIB  # validators without end
+_FORM: Final = 1
+_READ_BYTES: Final = MIB
+
+
+def load_kept(path: Path, note: Path, *, default_time_ns: int, bytes_min: int = KEPT_BYTES_MIN) -> GenesisDoc:
+    """The document at `path`; its head alone where `note` knows the file. Raises OSError, InvalidGenesis."""
+    if path.stat().st_size >= bytes_min and (kept := _known(path, note)) is not None:
+        return kept
+    return parse_genesis(path.read_bytes(), default_time_ns=default_time_ns)
+
+
+def keep(path: Path, note: Path, *, default_time_ns: int, bytes_min: int = KEPT_BYTES_MIN) -> GenesisDoc:
+    """As `load_kept`; a large document that is not known yet is noted. The note is a help: where it cannot be written
+    the document is read through again next time."""
+    doc = load_kept(path, note, default_time_ns=default_time_ns, bytes_min=bytes_min)
+    if isinstance(doc, KeptGenesis) or path.stat().st_size < bytes_min:
+        return doc
+    text = path.read_bytes()
+    size, hash_ = len(text), hashlib.sha256(text).hexdigest()
+    doc = parse_genesis(text, default_time_ns=doc.genesis_time_ns)  # of the very bytes whose hash is noted
+    del text
+    digest = genesis_digest(doc)
+    told = {
+        "form": _FORM, "size": size, "sha256": hash_, "digest": digest.hex(),
+        "document": doc.without_app_state().to_json(),
+    }  # fmt: skip
+    body = json.dumps(told, separators=(",", ":"))
+    with contextlib.suppress(OSError):
+        replace_durably(note, f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}\n")
+    return doc
+
+
+def _known(path: Path, note: Path) -> KeptGenesis | None:
+    told = _read_note(note)
+    if told is None or told["size"] != path.stat().st_size or told["sha256"] != _hash_of_file(path):
+        return None
+    head = parse_genesis(json.dumps(told["document"]))
+    return KeptGenesis(head, bytes.fromhex(told["digest"]), lambda: _app_state(path, told["sha256"], head))
+
+
+def _read_note(note: Path) -> dict[str, Any] | None:
+    try:
+        if note.stat().st_size > NOTE_BYTES_MAX:
+            return None
+        checksum, _, body = note.read_text().rstrip("\n").partition("\n")
+    except (OSError, UnicodeDecodeError):
+        return None
+    if hashlib.sha256(body.encode()).hexdigest() != checksum:
+        return None
+    told: dict[str, Any] = json.loads(body)
+    return told if told.get("form") == _FORM else None
+
+
+def _hash_of_file(path: Path) -> str:
+    """Read through in pieces."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_READ_BYTES):
+            found.update(piece)
+    return found.hexdigest()
+
+
+def _app_state(path: Path, hash_: str, head: GenesisDoc) -> bytes:
+    text = path.read_bytes()
+    if hashlib.sha256(text).hexdigest() != hash_:
+        raise InvalidGenesis(f"{path}: it was replaced since this node started")
+    return parse_genesis(text, default_time_ns=head.genesis_time_ns).app_state
+
+
+__all__ = ["KEPT_BYTES_MIN", "keep", "load_kept"]
