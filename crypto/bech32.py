@@ -39,12 +39,28 @@ def encode_address(address: bytes) -> str:
 
 def decode_address(text: str) -> bytes:
     """The 20 bytes of a `dchat1...` address. Raises InvalidAddress."""
+    address = _as_written(text)
+    if address is not None:
+        return address
     prefix, data = decode(text)
     if prefix != ADDRESS_PREFIX:
         raise InvalidAddress(f"address {text!r} starts with {prefix!r}, expected {ADDRESS_PREFIX!r}")
     if len(data) != ADDRESS_BYTES:
         raise InvalidAddress(f"address {text!r} holds {len(data)} bytes, expected {ADDRESS_BYTES}")
     return data
+
+
+def _as_written(text: str) -> bytes | None:
+    """The address that is written just so; None: it is none, or is written otherwise. In a third of `decode`'s time."""
+    if len(text) != _ADDRESS_CHARS or not text.startswith(_ADDRESS_START):
+        return None
+    try:
+        address = int(text[len(_ADDRESS_START) : -_CHECKSUM_CHARS].translate(_DIGITS), 32).to_bytes(
+            ADDRESS_BYTES, "big"
+        )
+    except (ValueError, OverflowError):
+        return None
+    return address if encode_address(address) == text else None
 
 
 def encode(prefix: str, data: bytes) -> str:
@@ -132,6 +148,8 @@ def _table_of(position: int) -> list[int]:
 
 
 _ADDRESS_START: Final = ADDRESS_PREFIX + "1"
+_ADDRESS_CHARS: Final = len(_ADDRESS_START) + 8 * ADDRESS_BYTES // 5 + _CHECKSUM_CHARS
+_DIGITS: Final = str.maketrans(_ALPHABET, "0123456789abcdefghijklmnopqrstuv")  # as `int` reads them
 _CHECK_OF_ZEROS: Final = _check_of(bytes(ADDRESS_BYTES))
 _CHECK_OF_BYTE: Final = tuple(_table_of(position) for position in range(ADDRESS_BYTES))
 _TWO_CHARS: Final = tuple(first + second for first in _ALPHABET for second in _ALPHABET)

@@ -14,6 +14,8 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
+
 from consensus.documents.genesis import GenesisDoc, parse_genesis
 from consensus.formats.errors import InvalidGenesis
 from consensus.formats.units import MIB
@@ -24,6 +26,8 @@ KEPT_BYTES_MIN: Final = MIB  # what is smaller is read in no time
 NOTE_BYTES_MAX: Final = 64 * MIB  # validators without end
 _FORM: Final = 1
 _READ_BYTES: Final = MIB
+
+log = structlog.get_logger(__name__)
 
 
 def load_kept(path: Path, note: Path, *, default_time_ns: int, bytes_min: int = KEPT_BYTES_MIN) -> GenesisDoc:
@@ -36,12 +40,14 @@ def load_kept(path: Path, note: Path, *, default_time_ns: int, bytes_min: int = 
 def keep(path: Path, note: Path, *, default_time_ns: int, bytes_min: int = KEPT_BYTES_MIN) -> GenesisDoc:
     """As `load_kept`; a large document that is not known yet is noted. The note is a help: where it cannot be written
     the document is read through again next time."""
-    doc = load_kept(path, note, default_time_ns=default_time_ns, bytes_min=bytes_min)
-    if isinstance(doc, KeptGenesis) or path.stat().st_size < bytes_min:
-        return doc
+    if path.stat().st_size < bytes_min:
+        return load_kept(path, note, default_time_ns=default_time_ns, bytes_min=bytes_min)
+    if (kept := _known(path, note)) is not None:
+        return kept
     text = path.read_bytes()
+    log.info("reading the genesis", file=str(path), mib=len(text) // MIB)
     size, hash_ = len(text), hashlib.sha256(text).hexdigest()
-    doc = parse_genesis(text, default_time_ns=doc.genesis_time_ns)  # of the very bytes whose hash is noted
+    doc = parse_genesis(text, default_time_ns=default_time_ns)
     del text
     digest = genesis_digest(doc)
     told = {
@@ -51,7 +57,9 @@ def keep(path: Path, note: Path, *, default_time_ns: int, bytes_min: int = KEPT_
     body = json.dumps(told, separators=(",", ":"))
     with contextlib.suppress(OSError):
         replace_durably(note, f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}\n")
-    return doc
+    held, head = [doc.app_state], doc.without_app_state()
+    del doc  # a node that began lets go of what it was begun with
+    return KeptGenesis(head, digest, lambda: held.pop() if held else _app_state(path, hash_, head))
 
 
 def _known(path: Path, note: Path) -> KeptGenesis | None:

@@ -195,7 +195,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
 
 
 def genesis(
-    state: State, params: CurrencyParams, balances: dict[bytes, int], vestings: Mapping[bytes, Vesting] | None = None
+    state: State, params: CurrencyParams, balances: Mapping[bytes, int], vestings: Mapping[bytes, Vesting] | None = None
 ) -> None:
     """The first state. balances: address -> udchat, above 0. vestings: by name. Raises: AmountOverflow."""
     vestings = vestings or {}

@@ -1,4 +1,5 @@
-"""A version of the stores as a list of chunks that others can restore it from, and the restoring.
+"""A version of the stores as a list of chunks that others can restore it from, and the restoring; and a first version
+that is written in pieces.
 
 A snapshot holds the pairs of each store and the side records beside them, in the order of their keys; trees are made
 anew from the pairs, so that a restored state has the roots that the app hash says, or is refused. Nothing in it tells
@@ -16,15 +17,23 @@ Source: docs/state-sync.md; docs/decisions/0003.
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from chain.state import layout as rec
 from chain.state import smt
-from chain.state.errors import InvalidSnapshot
+from chain.state.errors import InvalidSnapshot, UnknownStore
 from chain.state.roots import STORE_NAMES, app_hash_of
-from chain.state.store import KEY_BYTES_MAX, SENTINEL_KEY, SENTINEL_VALUE, SIDE_BYTES_MAX, VALUE_BYTES_MAX, Stores
+from chain.state.store import (
+    KEY_BYTES_MAX,
+    SENTINEL_KEY,
+    SENTINEL_VALUE,
+    SIDE_BYTES_MAX,
+    VALUE_BYTES_MAX,
+    Stores,
+    check_pair,
+)
 from chain.state.view import View
 from consensus.formats.units import MIB
 from crypto.hash import sha256
@@ -38,6 +47,7 @@ CHUNKS_MAX: Final = 100_000  # 100 GB; their hashes are 3.2 MB of the 4 that a p
 ROOTS_BYTES: Final = smt.HASH_BYTES * len(STORE_NAMES)
 ENTRIES_PER_SLICE: Final = 200  # below 1 ms of reading and packing
 BYTES_PER_SLICE: Final = 65_536
+WRITES_PER_BATCH: Final = 2_000  # some 300 KB
 LEAVES_PER_UPDATE: Final = 10_000  # of a tree that is built: some 20 MB at once
 _DOMAIN: Final = b"dchat/snapshot/"
 
@@ -151,56 +161,124 @@ class Restore:
             store = bytes([number])
             sentinel = rec.VALUE + store + SENTINEL_KEY
             self._db.write([(sentinel, self._version + SENTINEL_VALUE), _staged(store, SENTINEL_KEY, SENTINEL_VALUE)])
-            root = yield from self._build(store)
+            root = yield from _build_tree(self._db, store, self._version)
             if root != self._manifest.roots[number]:
                 raise InvalidSnapshot(
                     f"store {name} has the root {root.hex()}, not {self._manifest.roots[number].hex()}"
                 )
-        self._db.write(
-            [
-                (rec.ROOTS + self._version, b"".join(self._manifest.roots)),
-                (rec.LATEST_KEY, self._version),
-                (rec.EARLIEST_KEY, self._version),
-                (rec.FORMAT_KEY, rec.FORMAT),
-            ],
-            sync=True,
-        )
+        _write_version(self._db, self._version, self._manifest.roots)
         self._stores.reload()
-
-    def _build(self, store: bytes) -> Generator[None, None, bytes]:
-        """Make a tree of its staged leaves, in the order of their paths: each update touches its right flank alone."""
-        space = rec.STAGED + store
-
-        def load(name: str) -> bytes | None:
-            record = self._db.get(rec.page_key(store, name))
-            return None if record is None else record[rec.VERSION_BYTES :]
-
-        root = smt.EMPTY_HASH
-        leaves: list[smt.LeafChange] = []
-        staged: list[bytes] = []
-        pairs = self._db.scan(space, rec.prefix_end(space))
-        while True:
-            pair = next(pairs, None)
-            if pair is not None:
-                path, content = pair[0][len(space) :], pair[1]
-                leaves.append((path.hex(), content[smt.HASH_BYTES :], content[: smt.HASH_BYTES]))
-                staged.append(pair[0])
-            if leaves and (pair is None or len(leaves) >= LEAVES_PER_UPDATE):
-                change = yield from smt.update_steps(load, leaves)
-                root = change.root
-                batch: list[Write] = [
-                    (rec.page_key(store, name), None if page is None else self._version + page)
-                    for name, page in change.pages.items()
-                ]
-                self._db.write(batch + [(key, None) for key in staged])
-                leaves, staged = [], []
-                yield
-            if pair is None:
-                return root
 
     def keep(self) -> None:
         """From now on the restored state is the stores'."""
         self._stores.end_restore()
+
+
+class Founding:
+    """The first version of `stores`, which are emptied by it, written in pieces: a genesis of any size in little
+    memory. What it makes is what one `prepare` and `commit` of all its pairs make, but for the record of what was
+    there before, which was nothing. Whatever ends it early leaves stores that open as empty ones.
+
+    Raises UnknownStore, InvalidPair.
+    """
+
+    def __init__(self, stores: Stores, version: int) -> None:
+        self._stores = stores
+        self._db: KeyValueStore = stores.begin_restore()
+        self._version = rec.pack_version(version)
+
+    def get(self, store: str, key: bytes, *, side: bool) -> bytes | None:
+        """What was put last."""
+        record = self._db.get((rec.SIDE if side else rec.VALUE) + _store_id(store) + key)
+        return None if record is None else record[rec.VERSION_BYTES :]
+
+    def put(self, store: str, changes: Mapping[bytes, bytes | None], *, side: bool) -> None:
+        """Set, or delete (None), once more perhaps."""
+        number, space = _store_id(store), rec.SIDE if side else rec.VALUE
+        batch: list[Write] = []
+        for key, value in changes.items():
+            check_pair(store, key, value, SIDE_BYTES_MAX if side else VALUE_BYTES_MAX, sentinel=side)
+            batch.append((space + number + key, None if value is None else self._version + value))
+            if not side:
+                place, leaf = _staged(number, key, value or b"")
+                batch.append((place, None if value is None else leaf))
+            if len(batch) >= WRITES_PER_BATCH:
+                self._db.write(batch)
+                batch = []
+        self._db.write(batch)
+
+    def finish(self) -> None:
+        """Build the trees; from now on it is the stores' version, durably."""
+        roots = []
+        for name in STORE_NAMES:
+            self._put_sentinel(name)
+            steps = _build_tree(self._db, _store_id(name), self._version)
+            while True:
+                try:
+                    next(steps)
+                except StopIteration as stop:
+                    roots.append(stop.value)
+                    break
+        _write_version(self._db, self._version, roots)
+        self._stores.end_restore()
+        self._stores.reload()
+
+    def _put_sentinel(self, name: str) -> None:
+        number = _store_id(name)
+        key = rec.VALUE + number + SENTINEL_KEY
+        self._db.write([(key, self._version + SENTINEL_VALUE), _staged(number, SENTINEL_KEY, SENTINEL_VALUE)])
+
+
+def _store_id(name: str) -> bytes:
+    """Raises UnknownStore."""
+    if name not in STORE_NAMES:
+        raise UnknownStore(name, allowed=STORE_NAMES)
+    return bytes([STORE_NAMES.index(name)])
+
+
+def _build_tree(db: KeyValueStore, store: bytes, version: bytes) -> Generator[None, None, bytes]:
+    """Make a tree of its staged leaves, in the order of their paths: each update touches its right flank alone."""
+    space = rec.STAGED + store
+
+    def load(name: str) -> bytes | None:
+        record = db.get(rec.page_key(store, name))
+        return None if record is None else record[rec.VERSION_BYTES :]
+
+    root = smt.EMPTY_HASH
+    leaves: list[smt.LeafChange] = []
+    staged: list[bytes] = []
+    pairs = db.scan(space, rec.prefix_end(space))
+    while True:
+        pair = next(pairs, None)
+        if pair is not None:
+            path, content = pair[0][len(space) :], pair[1]
+            leaves.append((path.hex(), content[smt.HASH_BYTES :], content[: smt.HASH_BYTES]))
+            staged.append(pair[0])
+        if leaves and (pair is None or len(leaves) >= LEAVES_PER_UPDATE):
+            change = yield from smt.update_steps(load, leaves)
+            root = change.root
+            batch: list[Write] = [
+                (rec.page_key(store, name), None if page is None else version + page)
+                for name, page in change.pages.items()
+            ]
+            db.write(batch + [(key, None) for key in staged])
+            leaves, staged = [], []
+            yield
+        if pair is None:
+            return root
+
+
+def _write_version(db: KeyValueStore, version: bytes, roots: Sequence[bytes]) -> None:
+    """As the only one."""
+    db.write(
+        [
+            (rec.ROOTS + version, b"".join(roots)),
+            (rec.LATEST_KEY, version),
+            (rec.EARLIEST_KEY, version),
+            (rec.FORMAT_KEY, rec.FORMAT),
+        ],
+        sync=True,
+    )
 
 
 def _staged(store: bytes, key: bytes, value: bytes) -> Write:

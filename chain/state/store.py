@@ -379,7 +379,7 @@ class Stores:
         size = 0
         for number, key in enumerate(keys):
             value = changes[key]
-            _check_pair(store, key, value, VALUE_BYTES_MAX, sentinel=value is SENTINEL_VALUE)
+            check_pair(store, key, value, VALUE_BYTES_MAX, sentinel=value is SENTINEL_VALUE)
             full_key = space + key
             old = self._record(full_key)
             if not work.put(full_key, old, value, replaced):
@@ -402,7 +402,7 @@ class Stores:
         replaced: list[tuple[bytes, rec.Record | None]] = []
         for number, key in enumerate(sorted(changes)):
             value = changes[key]
-            _check_pair(store, key, value, SIDE_BYTES_MAX, sentinel=True)
+            check_pair(store, key, value, SIDE_BYTES_MAX, sentinel=True)
             full_key = space + key
             work.put(full_key, self._record(full_key), value, replaced)
             if number % KEYS_PER_SLICE == 0:
@@ -552,7 +552,7 @@ def _add_undo(work: _Work, replaced: list[tuple[bytes, rec.Record | None]]) -> G
         yield
 
 
-def _check_pair(store: str, key: bytes, value: bytes | None, bytes_max: int, *, sentinel: bool) -> None:
+def check_pair(store: str, key: bytes, value: bytes | None, bytes_max: int, *, sentinel: bool) -> None:
     if not 0 < len(key) <= KEY_BYTES_MAX:
         raise InvalidPair(store, key, f"the key has {len(key)} bytes; allowed: 1 to {KEY_BYTES_MAX}")
     if value is not None and not 0 < len(value) <= bytes_max:

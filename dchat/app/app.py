@@ -69,7 +69,7 @@ from dchat.app.build_plan import UPGRADES
 from dchat.app.composition import PENDING, begin, compose
 from dchat.app.errors import GenesisDiffers
 from dchat.app.queries import Queries
-from dchat.app.snapshots import Restorer, Shelf, answer, begin_with, is_begun
+from dchat.app.snapshots import FoundingBranch, Restorer, Shelf, answer, begin_with, is_begun
 
 APP_VERSION: Final = 1  # of the rules: what a block means
 SOFTWARE: Final = "0.1.0"
@@ -173,7 +173,7 @@ class DchatApplication:
             request.chain_id, request.initial_height, sha256(request.app_state_bytes), block.max_bytes, block.max_gas,
             APP_VERSION,
         )  # fmt: skip
-        branch = Branch(lambda key: None)
+        branch = FoundingBranch(self.stores, request.initial_height - 1, self.modules.decoders)
         branch.set(CHAIN, chain)
         begin(
             branch, app_state, initial_height=request.initial_height, time_ns=request.time_ns,
@@ -181,8 +181,7 @@ class DchatApplication:
         )  # fmt: skip
         validators = app_state.economics.updates(request.validators)
         self.upgrader.genesis(branch, authority=app_state.upgrade_authority, params=request.consensus_params)
-        proven, beside = _drain(encode_changes(branch.writes))
-        self.stores.commit(self.stores.prepare(request.initial_height - 1, proven, beside))
+        branch.finish()
         self._load()
         log.info("began the chain", chain_id=chain.chain_id, app_hash=self.stores.app_hash.hex())
         return InitChainResponse(self.stores.app_hash, validators=validators)
@@ -524,16 +523,6 @@ class DchatApplication:
             self._restorer = None
             self._load()
         return response
-
-
-def _drain(steps: Slices[T]) -> T:
-    """The answer, at once: where nothing waits for the loop."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            answer: T = stop.value
-            return answer
 
 
 def _place_of(tx: Tx) -> bytes:

@@ -153,7 +153,7 @@ def begin(state: State, genesis: AppState, *, initial_height: int, time_ns: int,
     currency.genesis(
         state,
         CurrencyParams(genesis.currency.gas_price, genesis.currency.unordered_expiry_blocks_max),
-        dict(genesis.balances),
+        genesis.balances,
         {
             name_of(*entry[:3]): Vesting(entry.amount, 0, entry.start_ns, entry.linear, entry.clawback, entry.periods)
             for entry in genesis.vestings

@@ -368,8 +368,7 @@ async def _prepare(node: Node, swap: Swap, validator_key: PrivKey) -> None:
 
 def _warn_about_genesis(config: Config, node: Node) -> None:
     """What every node must agree on is the chain's; a differing option is told, with the chain's value."""
-    answers = node.views.answers
-    params = json.loads(answers.queries.params_json() if answers.height else node.genesis.app_state)
+    params = json.loads(node.views.answers.queries.params_json())
     block_bytes_max = Fraction(node.driver.state.params.block.max_bytes)
     on_chain = {"[consensus] max_block_size": (Fraction(config.consensus.max_block_size), block_bytes_max)}
     for section, key, module, name, unit in GENESIS_OPTIONS:

@@ -47,6 +47,15 @@ def test_one_wrong_character_is_found(position: int, char: str) -> None:
             bech32.decode_address(changed)
 
 
+@given(st.integers(0, len(GOOD) - 1), st.one_of(st.sampled_from("_ +-1ibo0QP\u0663\uff11"), st.characters()))
+def test_the_short_way_takes_nothing_that_the_general_way_refuses(position: int, char: str) -> None:
+    """What `int` reads as digits of its own (signs, spaces, underscores, other alphabets) is no address."""
+    changed = GOOD[:position] + char + GOOD[position + 1 :]
+    if changed != GOOD:
+        with pytest.raises(InvalidAddress):
+            bech32.decode_address(changed)
+
+
 @pytest.mark.parametrize(
     "text",
     [

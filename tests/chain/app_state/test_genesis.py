@@ -81,6 +81,35 @@ def test_refused_with_place_and_range(change: Callable[[dict[str, Any], Any], No
         parse_app_state(json.dumps(changed, ensure_ascii=False).encode())
 
 
+def test_an_account_may_be_written_in_any_way_that_it_could_be() -> None:
+    changed = document()
+    first, second = changed["currency"]["accounts"]
+    changed["currency"]["accounts"] = [
+        {"balance": second["balance"], "address": second["address"]},
+        {**first, "address": first["address"].upper()},
+    ]
+    state = parse_app_state(json.dumps(changed, indent=3).encode())
+    assert dict(state.balances) == {ANN: 5, bytes(20): 7}
+
+
+ACCOUNT = {"address": encode_address(ANN), "balance": "5"}
+
+
+@pytest.mark.parametrize("path", [
+    ("chat",), ("chat", "params"), ("chat", "params", "message_bytes_max"), ("currency",), ("currency", "accounts"),
+    ("currency", "accounts", 0, "balance"), ("currency", "accounts", 0, "address"), ("governance",),
+    ("governance", "params"), ("governance", "params", "voting_period_s"), ("staking",), ("staking", "validators"),
+    ("staking", "params"), ("upgrade",), ("upgrade", "authority"),
+], ids=lambda path: ".".join(map(str, path)))  # fmt: skip
+def test_what_looks_like_an_account_is_one_among_the_accounts_alone(path: tuple[Any, ...]) -> None:
+    changed = document() | {"upgrade": {}}
+    at(*path)(changed, ACCOUNT)
+    with pytest.raises(InvalidAppState):
+        parse_app_state(json.dumps(changed).encode())
+    with pytest.raises(InvalidAppState):
+        parse_app_state(json.dumps(ACCOUNT).encode())
+
+
 @pytest.mark.parametrize("data", [
     b"", b"{", b"null", b"[" * 100_000, b'{"chat": 1, "chat": 2}', b"\xff", b"NaN", b'{"a": Infinity}',
     b'{"a": ' + b"1" * 9_999 + b"}",
