@@ -399,6 +399,7 @@ class Hub:
                         await self._hand_out_block(told)
                 except NotThere as error:  # pruned already: the queue was long
                     log.warning("events of a block were not told", height=item, reason=str(error))
+                    await self._tell_sinks()  # those before it
 
     async def _hand_out_block(self, told: AsyncGenerator[Happening]) -> None:
         """Some events, then their readers are told, and so on: 50 payments wake a reader four times, not 50 times."""
