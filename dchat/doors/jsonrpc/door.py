@@ -14,6 +14,7 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
@@ -57,7 +58,7 @@ from dchat.doors.jsonrpc.table import Call, Method
 from dchat.doors.reads.errors import Busy, Flooding, Unanswered
 from dchat.doors.reads.limits import RateLimit, Room, Slots, client_of, is_loopback
 from dchat.doors.reads.loop_share import LoopShare
-from dchat.doors.reads.reading import Reading
+from dchat.doors.reads.reading import Reading, uncollected
 
 JSON_TYPE: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
@@ -71,6 +72,22 @@ METHOD_CHARS_MAX: Final = 40
 
 log = structlog.get_logger(__name__)
 _limited = LogLimit(log, source_name="method")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request, its arguments made: what is wanted, or why it is refused. id None: nothing is to be done."""
+
+    id: Id
+    name: str
+    method: Method | None = None
+    given: dict[str, Any] = field(default_factory=dict)
+    refusal: RpcError | None = None
+
+    @property
+    def wanted(self) -> tuple[Method, dict[str, Any]]:
+        assert self.method is not None, self.name
+        return self.method, self.given
 
 
 class TakesOver(Protocol):
@@ -181,15 +198,12 @@ class JsonRpcDoor(Listener):
                 return web.Response(text=endpoints_page(request.host, self.table.values()), content_type="text/html")
             if len(data) > BYTES_PER_COST:
                 self._rate.take(client, cost=len(data) // BYTES_PER_COST)
-            body = read_body(data) if len(data) <= AT_ONCE_BYTES else await self._reading.run(
-                lambda: read_body(data), client
-            )  # fmt: skip
-            requests = requests_of(body, self.options.max_request_batch_size)
-            if any(one.method in self._writing for one in requests):
+            requests = await self._read(data, client)
+            if any(one.name in self._writing for one in requests):
                 self._cors.check_writing(request, has_names=request.app[NAMES] is not None)
             if len(requests) > 1:
                 self._rate.take(client, cost=len(requests) - 1)
-            return await self._answer_all(requests, client, remote_of(request), is_large=len(data) > AT_ONCE_BYTES)
+            return await self._answer_all(requests, client, remote_of(request))
 
     async def _body(self, request: web.Request) -> bytes:
         try:
@@ -200,23 +214,60 @@ class JsonRpcDoor(Listener):
         except TimeoutError:
             raise web.HTTPRequestTimeout(reason=f"the body did not come within {BODY_S:g} s") from None
 
-    async def _answer_all(self, requests: list[Request], client: str, remote: str, *, is_large: bool) -> web.Response:
+    async def _read(self, data: bytes, client: str, *, over_socket: bool = False) -> list[Asked]:
+        """What a body asks for. A large one is read in a thread, and nothing of it is left but the arguments. Raises
+        RpcError, Busy."""
+        if len(data) <= AT_ONCE_BYTES:
+            return self._asked(data, over_socket=over_socket)
+
+        def read() -> list[Asked] | RpcError:
+            with uncollected():
+                try:
+                    return self._asked(data, over_socket=over_socket)
+                except RpcError as error:
+                    return error.alone()
+
+        found = await self._reading.run(read, client)
+        if isinstance(found, RpcError):
+            raise found
+        return found
+
+    def _asked(self, data: bytes, *, over_socket: bool) -> list[Asked]:
+        """Raises RpcError."""
+        body = read_body(data)
+        if over_socket and isinstance(body, list):
+            raise RpcError(PARSE_ERROR, "error unmarshaling request: a list, expected an object: no batches here")
+        requests = [request_of(body)] if over_socket else requests_of(body, self.options.max_request_batch_size)
+        return [self._asked_of(one, over_socket=over_socket) for one in requests]
+
+    def _asked_of(self, request: Request, *, over_socket: bool) -> Asked:
+        if request.id is None:
+            return Asked(None, request.method)
+        method = self.table.get(request.method)
+        if method is None or (method.of_socket and not over_socket):
+            return Asked(request.id, request.method, refusal=RpcError(METHOD_NOT_FOUND))
+        try:
+            given = from_json(method.args, request.params, over_socket=over_socket)
+        except RpcError as error:
+            return Asked(request.id, request.method, refusal=error.alone())
+        return Asked(request.id, request.method, method, given)
+
+    async def _answer_all(self, requests: list[Asked], client: str, remote: str) -> web.Response:
         replies: list[bytes] = []
         is_kept, status = True, 200
         for request in requests:
             if request.id is None:
                 continue  # a notification, which is not carried out
-            call = Call(client, remote, request.id)
-            try:
-                method, given = await self._method_of(request, client, is_large=is_large)
-                is_kept = is_kept and method.may_be_kept(given)
-            except RpcError as error:
+            if (error := request.refusal) is not None:
                 if error.status:
-                    self._count(request.method, error)
-                    raise  # takes the whole batch along
+                    self._count(request.name, error)
+                    raise error  # takes the whole batch along
                 is_kept = False
-                replies.append(self._refused(request.method, request.id, error))
+                replies.append(self._refused(request.name, request.id, error))
                 continue
+            method, given = request.wanted
+            is_kept = is_kept and method.may_be_kept(given)
+            call = Call(client, remote, request.id)
             text, why = await self._carried_out(method, call, given)
             replies.append(text)
             if why is not None and why.status == 503 and len(requests) == 1:
@@ -226,33 +277,14 @@ class JsonRpcDoor(Listener):
         headers = KEPT if is_kept and status == 200 else {"Retry-After": "1"} if status == 503 else {}
         return web.Response(body=batch_of(replies), content_type=JSON_TYPE, headers=headers, status=status)
 
-    async def _method_of(
-        self, request: Request, client: str, *, is_large: bool, over_socket: bool = False
-    ) -> tuple[Method, dict[str, Any]]:
-        """is_large: its arguments are made in a thread, as its body was read. Raises RpcError, Busy."""
-        method = self.table.get(request.method)
-        if method is None or (method.of_socket and not over_socket):
-            raise RpcError(METHOD_NOT_FOUND)
-
-        def given() -> dict[str, Any]:
-            return from_json(method.args, request.params, over_socket=over_socket)
-
-        return method, await self._reading.run(given, client) if is_large else given()
-
     async def answer(self, data: bytes, client: str, remote: str, socket: Any) -> bytes | None:
         """Of a request over WebSocket, which counts before it is read; None: to a notification. Nothing else is raised
         than Flooding."""
         try:
             refusal = self._refusal(client, cost=1 + len(data) // BYTES_PER_COST)
-            if len(data) <= AT_ONCE_BYTES:
-                body = read_body(data)
-            elif refusal is not None:
+            if len(data) > AT_ONCE_BYTES and refusal is not None:
                 return self._refused("", NO_ID, refusal)
-            else:
-                body = await self._reading.run(lambda: read_body(data), client)
-            if isinstance(body, list):
-                raise RpcError(PARSE_ERROR, "error unmarshaling request: a list, expected an object: no batches here")
-            request = request_of(body)
+            request = (await self._read(data, client, over_socket=True))[0]
         except Flooding:
             raise
         except Busy as error:  # no thread was free for it
@@ -261,17 +293,10 @@ class JsonRpcDoor(Listener):
             return error_reply(None, error)
         if request.id is None:
             return None
-        call = Call(client, remote, request.id, socket)
-        try:
-            if refusal is not None:
-                raise refusal
-            is_large = len(data) > AT_ONCE_BYTES
-            method, given = await self._method_of(request, client, is_large=is_large, over_socket=True)
-        except Busy as error:  # no thread was free for them
-            return self._refused(request.method, call.id, RpcError(INTERNAL_ERROR, str(error)))
-        except RpcError as error:
-            return self._refused(request.method, NO_ID if error.status else call.id, error)
-        return (await self._carried_out(method, call, given))[0]
+        if (why := refusal or request.refusal) is not None:
+            return self._refused(request.name, NO_ID if why.status else request.id, why)
+        method, given = request.wanted
+        return (await self._carried_out(method, Call(client, remote, request.id, socket), given))[0]
 
     def _refusal(self, client: str, *, cost: int) -> RpcError | None:
         """None: its rate lets it through. Raises Flooding."""
@@ -355,11 +380,18 @@ class JsonRpcDoor(Listener):
         def text_of(name: str) -> str:
             return request.query.get(name, "") or form.get(name, "")
 
+        def read() -> dict[str, Any] | RpcError:
+            with uncollected():
+                try:
+                    return from_query(method.args, text_of)
+                except RpcError as error:
+                    return error.alone()
+
         size = len(request.rel_url.raw_query_string) + sum(map(len, form.values()))
         try:
-            given = from_query(method.args, text_of) if size <= AT_ONCE_BYTES else await self._reading.run(
-                lambda: from_query(method.args, text_of), client
-            )  # fmt: skip
+            given = read() if size <= AT_ONCE_BYTES else await self._reading.run(read, client)
+            if isinstance(given, RpcError):
+                raise given
             call = Call(client, remote_of(request), NO_ID)
             text = await self.run(method, call, given)
         except RpcError as error:

@@ -183,8 +183,9 @@ def _other(given: Json, kind: str) -> BadParam:
 
 def head_of(value: Json) -> str:
     """How its JSON text begins: of a value of 50,000 no more is written than is shown."""
-    text = ""
-    for piece in json.JSONEncoder().iterencode(value[:SHOWN_CHARS_MAX] if isinstance(value, str) else value):
+    # the check would leave a cycle behind, with the whole value in it, and what was parsed has no circle
+    encoder, text = json.JSONEncoder(check_circular=False), ""
+    for piece in encoder.iterencode(value[:SHOWN_CHARS_MAX] if isinstance(value, str) else value):
         text += piece
         if len(text) >= SHOWN_CHARS_MAX:
             break

@@ -51,6 +51,10 @@ class RpcError(Exception):
         super().__init__(data or MESSAGES[code])
         self.code, self.data, self.status = code, data, status
 
+    def alone(self) -> RpcError:
+        """The same, without what it was raised from: tracebacks hold all that was read."""
+        return RpcError(self.code, self.data, status=self.status)
+
     def form(self) -> Json:
         told: dict[str, Json] = {"code": self.code, "message": MESSAGES[self.code]}
         if self.data:

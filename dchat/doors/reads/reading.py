@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
@@ -24,6 +26,35 @@ BURST_MS: Final = 250  # of work that is done at once
 WAITING_MAX: Final = 256  # calls; of a client outside 64
 
 T = TypeVar("T")
+
+
+class _Uncollected:
+    """Who keeps the collector from beginning now."""
+
+    lock = threading.Lock()
+    depth = 0
+    was_enabled = True
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage collection begins meanwhile, in any thread.
+
+    For what is made by the thousand of somebody else's bytes, and is gone again at the end: it counts as what the node
+    itself made, and twenty such bodies would bring a collection of all that is young, which holds the loop.
+    """
+    with _Uncollected.lock:
+        if not _Uncollected.depth:
+            _Uncollected.was_enabled = gc.isenabled()
+        _Uncollected.depth += 1
+        gc.disable()
+    try:
+        yield
+    finally:
+        with _Uncollected.lock:
+            _Uncollected.depth -= 1
+            if not _Uncollected.depth and _Uncollected.was_enabled:
+                gc.enable()
 
 
 class Reading:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
 from pathlib import Path
@@ -105,6 +106,55 @@ async def test_large_arguments_are_made_beside_the_loop(tmp_path: Path, monkeypa
             assert "evidence" in (await ws.receive_json(timeout=20))["error"]["data"]
     assert len(threads) == 3
     assert all(name.startswith("reads") for name in threads), threads
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"jsonrpc":"2.0","id":1,"method":"health","params":[%b]}', id="refused for its params"),
+        pytest.param(b'{"jsonrpc":"2.0","id":1,"method":"block","params":{"height":[%b]}}', id="refused for one"),
+        pytest.param(b'{"jsonrpc":"2.0","id":[%b],"method":"health"}', id="no request"),
+        pytest.param(b'{"jsonrpc":"2.0","id":1,"method":"health","params":[%b', id="no JSON"),
+        pytest.param(b'{"jsonrpc":"2.0","id":1,"method":"none","params":[%b]}', id="no method"),
+    ],
+)
+async def test_nothing_of_a_large_body_is_left_for_the_collector(
+    tmp_path: Path, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty bodies of 12,400 lists brought a collection of all that is young, on whatever thread."""
+    left, enabled, loads, thresholds = list[int](), list[bool](), protocol.loads, gc.get_threshold()
+
+    def read(*given: Any, **named: Any) -> Any:
+        enabled.append(gc.isenabled())
+        return loads(*given, **named)
+
+    monkeypatch.setattr(protocol, "loads", read)
+    async with running_node(tmp_path) as one, aiohttp.ClientSession() as http:
+        door = one.node.doors.rpc
+        assert door is not None
+        run, lists = door._reading.run, b",".join([b"[]"] * 12_400)
+
+        async def counted(work: Any, client: str) -> Any:
+            def and_count() -> Any:
+                before = gc.get_count()[0]
+                found = work()
+                left.append(gc.get_count()[0] - before)
+                return found
+
+            return await run(and_count, client)
+
+        door._reading.run = counted  # type: ignore[method-assign]
+        gc.set_threshold(1_000_000)  # none begins meanwhile, which would put the count to nothing
+        try:
+            for _ in range(3):
+                told = await post(http, one.rpc, body % lists)
+                assert "error" in told.document
+        finally:
+            gc.set_threshold(*thresholds)
+        assert (enabled, gc.isenabled()) == ([False] * 3, True)
+        assert len(left) == 3
+        assert max(left) < 6_000, left  # objects of whatever kind, the node's own among them
 
 
 # --------------------------------------------------------------------------------------------- what is written once
