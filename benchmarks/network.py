@@ -27,6 +27,7 @@ from typing import Any, Final
 from benchmarks.load import picture, queries, watch
 from benchmarks.load.arrivals import Outcome, run_closed, run_open, watched
 from benchmarks.load.stock import MIXES, Crowd, Stock, prepare, setup
+from crypto import native
 from dchat.client.client import Client
 from dchat.devnet.live import Load, empty_interval, quantile
 from dchat.devnet.load import Sent, send_all
@@ -188,8 +189,8 @@ async def measure_memory(bench: Bench, arguments: argparse.Namespace, result: di
 async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any] = {
         "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()},
-        "validators": arguments.validators, "mix": arguments.mix, "senders": arguments.senders,
-        "accounts": max(arguments.accounts, arguments.senders),
+        "native": native.state(), "validators": arguments.validators, "mix": arguments.mix,
+        "senders": arguments.senders, "accounts": max(arguments.accounts, arguments.senders),
     }  # fmt: skip
     first = watch.floors()
     crowd = Crowd(str(time.time_ns()), arguments.senders, arguments.mix)

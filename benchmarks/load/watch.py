@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import statistics
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from crypto.batch import verify_many
+from crypto import native
 from crypto.keys import Ed25519PrivKey
 from dchat.devnet.live import metrics_of
 
@@ -17,7 +16,6 @@ COPIES: Final = {
     "part": ("dchat_gossip_parts_received_total", "dchat_gossip_parts_duplicate_total"),
     "transaction": ("dchat_tx_gossip_received_total", "dchat_tx_gossip_duplicates_total"),
 }
-NATIVE: Final = "dchat_native"  # the optional module; without it there are no batches
 FLOOR_CHECKS: Final = 2_048
 FLOOR_BATCH: Final = 256
 FLOOR_RUNS: Final = 5
@@ -34,7 +32,8 @@ def floors() -> dict[str, float | None]:
         return all(pub.verify(message, signature) for pub, message, signature in items)
 
     def batched() -> bool:
-        return all(all(verify_many(items[n : n + FLOOR_BATCH])) for n in range(0, len(items), FLOOR_BATCH))
+        raw = [(key.pub_key.bytes, message, signature) for _, message, signature in items]
+        return all(all(native.verify_batch(raw[n : n + FLOOR_BATCH])) for n in range(0, len(raw), FLOOR_BATCH))
 
     def cost(work: Any) -> float:
         runs = []
@@ -44,7 +43,7 @@ def floors() -> dict[str, float | None]:
             runs.append((time.thread_time() - began) / FLOOR_CHECKS * 1e6)
         return round(statistics.median(runs), 1)
 
-    return {"alone": cost(alone), "batched": cost(batched) if find_spec(NATIVE) else None}
+    return {"alone": cost(alone), "batched": cost(batched) if native.is_used() else None}
 
 
 def sample(addresses: list[str]) -> list[Sample]:
