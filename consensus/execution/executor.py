@@ -39,6 +39,7 @@ from consensus.execution.interfaces import EvidencePool, TxPool
 from consensus.execution.metrics import EngineMetrics
 from consensus.execution.verifiers import ThreadVerifiers, Verifiers
 from consensus.formats.errors import EvidenceUnverifiable, InvalidData, InvalidDocument, InvalidEvidence
+from consensus.state.results import ExecTxResult
 from consensus.state.state import State, next_block_state
 from consensus.state.validation import make_block, validate_block
 from consensus.stores.block_store import BlockStore
@@ -430,12 +431,17 @@ class BlockExecutor:
                 lambda: self.states.save_response(height, encoded, block.data.tx_hashes, entries)
             )
             self._fail_point("results saved")
+            await _breathe(block)
         after = _state_after(state, block, block_id, response)
+        await _breathe(block)
         self._retain_height, touched = 0, response.touched
         if saved_response is None:
             if isinstance(self.app, WritesAhead):
                 run = self._workers.run if isinstance(self.app, IsRemote) else self._workers.run_disk
                 await run(self.app.write_commit)
+                await _breathe(block)
+            await self._let_leave(height, block.txs, response.tx_results)
+            await _breathe(block)
             committed = self.app.commit()
             self._retain_height = committed.retain_height
             if self._retain_height > height:
@@ -448,7 +454,15 @@ class BlockExecutor:
         except Exception as error:
             self._lose_pool(height, error)
         self.evidence.update(after, block.evidence)
+        await _breathe(block)
         return after
+
+    async def _let_leave(self, height: int, txs: Sequence[bytes], results: Sequence[ExecTxResult]) -> None:
+        """In slices, so that little is left for the turn of the commit."""
+        try:
+            await self._drive(self.pool.leave(txs, results))
+        except Exception as error:
+            self._lose_pool(height, error)
 
     def _lose_pool(self, height: int, error: Exception) -> list[bytes]:
         """What waits is what anybody sent, and rests on what the application tells of it: no error in that ends
@@ -478,6 +492,12 @@ class BlockExecutor:
             )
         check_app_hash(response.app_hash, f"finalize_block of height {request.height}")
         return response
+
+
+async def _breathe(block: Block) -> None:
+    """Give the loop back: writes that are done in place, and what follows them, would add up to one long turn."""
+    if block.txs:
+        await asyncio.sleep(0)
 
 
 async def _outcome(work: asyncio.Future[None]) -> None:

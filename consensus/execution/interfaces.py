@@ -22,6 +22,11 @@ class TxPool(Protocol):
         """Transactions for a proposal, best first. bytes_max counts their size in proto Data; -1: no limit."""
         ...
 
+    def leave(self, txs: Sequence[bytes], results: Sequence[ExecTxResult]) -> Slices[None]:
+        """A block is decided and executed, and will be committed: drop its transactions. `update` follows, with the
+        very same `txs`; where this was not asked before, it drops them itself."""
+        ...
+
     def update(
         self,
         height: int,

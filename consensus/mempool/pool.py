@@ -17,14 +17,21 @@ Source: docs/architecture.md, One transaction; CometBFT v0.38, mempool/clist_mem
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Final
 
 import structlog
 
-from consensus.abci.interface import ChecksSignatures, CheckTxRequest, CheckTxResponse, CheckTxType, IdentifiesTxs
+from consensus.abci.interface import (
+    ChecksSignatures,
+    CheckTxRequest,
+    CheckTxResponse,
+    CheckTxType,
+    IdentifiesTxs,
+    Slices,
+)  # fmt: skip
 from consensus.formats.units import NS_PER_MS
 from consensus.mempool.admission.entry import (
     ANSWERS_MAX,
@@ -51,6 +58,7 @@ from consensus.mempool.ahead import Ahead
 from consensus.mempool.contest import Contest
 from consensus.mempool.fill import STARVED_BLOCKS, Room, Turn, fill
 from consensus.mempool.held import HELD_BLOCKS, Held, let_go
+from consensus.mempool.leaving import Leaving
 from consensus.mempool.listeners import Listeners
 from consensus.state.results import ExecTxResult
 from consensus.system.clock import Clock, Workers
@@ -87,6 +95,7 @@ class Pool(Listeners):
         self._standings = Standings(config.seen_max)
         self._turn = Turn()
         self._seen: OrderedDict[bytes, None] = OrderedDict()
+        self._leaving = Leaving(self._index, self._shares, self._held, self._seen, clock)
         self._intake = Intake(self._shares)
         self._recheck: dict[bytes, None] = {}
         self._wake = asyncio.Event()
@@ -604,30 +613,20 @@ class Pool(Listeners):
         self.metrics.passed_over += passed
         return txs
 
+    def leave(self, txs: Sequence[bytes], results: Sequence[ExecTxResult]) -> Slices[None]:
+        """Drop a decided block's transactions in slices, ahead of `update` with the very same `txs`."""
+        return self._leaving.begin(txs, results, self._recheck, self.config.seen_max)
+
     def update(
         self, height: int, txs: Sequence[bytes], results: Sequence[ExecTxResult], touched: frozenset[bytes] | None
     ) -> None:
         """A block was committed: drop its transactions and the expired ones, queue the rechecks that it calls for."""
-        assert len(txs) == len(results), (len(txs), len(results))
+        gone = self._leaving.take(txs)
+        if gone is None:
+            deque(self.leave(txs, results), maxlen=0)
+            gone = self._leaving.take(txs) or []
         self._height = self._bounds.height = height
         again: set[bytes] = set()
-        gone: list[Entry] = []
-        seen, held, recheck, remove = self._seen, self._held.by_key, self._recheck, self._index.remove
-        for tx, result in zip(txs, results, strict=True):
-            key = sha256(tx).digest()
-            entry = remove(key)
-            if entry is not None:
-                gone.append(entry)
-                recheck.pop(key, None)
-            if key in held:
-                self._held.take(key)
-            if key in seen:
-                del seen[key]
-            if not result.code:
-                seen[key] = None
-        while len(seen) > self.config.seen_max:
-            seen.popitem(last=False)
-        self._shares.remove_all(gone)
         self.metrics.committed += len(gone)
         for entry in gone:
             if height - entry.height > STARVED_BLOCKS:
@@ -649,6 +648,7 @@ class Pool(Listeners):
         """After an error of ours: all that waits is let go, and who waits for it is told. What is on its way stays."""
         self._height = self._bounds.height = height
         self._recheck.clear()
+        self._leaving.forget()
         gone = let_go(self._index, self._shares, self._intake, self._held)
         for entry in gone:
             self._tell_dropped(entry.key, refuse(Refusal.FAILED, "this node lost what waited; its log says why"))

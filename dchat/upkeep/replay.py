@@ -21,7 +21,7 @@ from chain.state.roots import STORE_NAMES
 from chain.state.store import NO_VERSION, Stores
 from chain.state.view import View
 from chain.upgrade.module import UpgradeOptions
-from consensus.abci.interface import HaltRequested, InfoRequest
+from consensus.abci.interface import HaltRequested, InfoRequest, Slices
 from consensus.documents.genesis import GenesisDoc
 from consensus.evidence.pool import EvidencePool
 from consensus.execution.executor import BlockExecutor
@@ -139,6 +139,9 @@ class _NoPool:
 
     def reap(self, *, bytes_max: int, gas_max: int) -> list[bytes]:
         return []
+
+    def leave(self, txs: Sequence[bytes], results: Sequence[ExecTxResult]) -> Slices[None]:
+        yield from ()
 
     def update(
         self, height: int, txs: Sequence[bytes], results: Sequence[ExecTxResult], touched: frozenset[bytes] | None

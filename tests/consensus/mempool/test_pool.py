@@ -20,7 +20,7 @@ from consensus.system.clock import InlineWorkers, LoopClock
 from crypto.hash import sha256
 from crypto.keys import Ed25519PrivKey
 from dchat.client.refusals import MEMPOOL
-from tests.support.mempool.pool import IdentifyingApp, PayingApp, SequenceApp, ok, running, txs
+from tests.support.mempool.pool import IdentifyingApp, PayingApp, SequenceApp, SlowClock, ok, running, txs
 
 
 def test_table_of_refusals_is_complete() -> None:
@@ -109,6 +109,31 @@ async def test_what_was_committed_is_refused_and_what_failed_may_come_again() ->
         assert (await pool.submit(b"a:0")).code == Refusal.SEEN_BEFORE
         app.checking.pop(b"b")
         assert (await pool.submit(b"b:0")).code == 0
+
+
+async def test_a_blocks_transactions_leave_in_slices_while_admission_goes_on() -> None:
+    app, block = SequenceApp(), [*txs("a", 200), *txs("b", 200)]
+    async with running(app, PoolConfig(sender_txs_max=1_000), SlowClock()) as pool:
+        await pool.submit_many([*block, *txs("c", 2)])
+        count = 0
+        for count, _ in enumerate(pool.leave(block, ok(len(block))), start=1):
+            assert pool.size == len(block) + 2 - 64 * count
+            assert (await pool.submit(block[0])).code == Refusal.SEEN_BEFORE
+        assert count == len(block) // 64
+        assert (await pool.submit(b"a:200")).code == 0  # on a check state that has had those that left
+        pool.update(1, block, ok(len(block)), app.commit(block))
+        assert [entry.tx for entry in pool.entries()] == [*txs("c", 2), b"a:200"]
+        assert (pool.metrics.committed, pool.room) == (len(block), pool.config.txs_max - 3)
+
+
+async def test_a_block_that_left_in_part_only_leaves_whole_with_its_commit() -> None:
+    app, block = SequenceApp(), txs("a", 100)
+    async with running(app, PoolConfig(sender_txs_max=1_000), SlowClock()) as pool:
+        await pool.submit_many(block)
+        next(pool.leave(block, ok(100)))
+        assert pool.size == 36
+        pool.update(1, block, ok(100), app.commit(block))
+        assert (pool.size, pool.room, pool.metrics.committed) == (0, pool.config.txs_max, 100)
 
 
 async def test_what_is_committed_on_its_way_through_admission_does_not_come_in() -> None:

@@ -169,6 +169,9 @@ class ListPool:
                 return
             yield tx
 
+    def leave(self, txs: Sequence[bytes], results: Sequence[ExecTxResult]) -> Slices[None]:
+        yield from ()
+
     def update(
         self, height: int, txs: Sequence[bytes], results: Sequence[ExecTxResult], touched: frozenset[bytes] | None
     ) -> None:

@@ -10,7 +10,7 @@ from consensus.abci.interface import CheckTxRequest, CheckTxResponse, CheckTxTyp
 from consensus.mempool.admission.entry import PoolConfig
 from consensus.mempool.pool import Pool
 from consensus.state.results import ExecTxResult
-from consensus.system.clock import InlineWorkers, LoopClock
+from consensus.system.clock import Clock, InlineWorkers, LoopClock
 
 
 def touches_of(sender: bytes, options: dict[str, str]) -> tuple[bytes, ...]:
@@ -81,9 +81,21 @@ class IdentifyingApp(SequenceApp):
         )
 
 
+class SlowClock(LoopClock):
+    """A slice is over whenever somebody looks."""
+
+    now = 0
+
+    def monotonic_ns(self) -> int:
+        self.now += 10**7
+        return self.now
+
+
 @contextlib.asynccontextmanager
-async def running(app: SequenceApp, config: PoolConfig | None = None) -> AsyncIterator[Pool]:
-    pool = Pool(app, LoopClock(), InlineWorkers(), config or PoolConfig())
+async def running(
+    app: SequenceApp, config: PoolConfig | None = None, clock: Clock | None = None
+) -> AsyncIterator[Pool]:
+    pool = Pool(app, clock or LoopClock(), InlineWorkers(), config or PoolConfig())
     task = asyncio.create_task(pool.run())
     try:
         yield pool
