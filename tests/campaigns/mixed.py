@@ -20,11 +20,11 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from chain.tx.messages import Payment
 from crypto.hash import sha256
@@ -41,6 +41,8 @@ LOST_APPLICATION = "app.sock"  # CometBFT's failure where it is the application 
 NETWORK_S = 900.0  # of a drawn one, from its first process to the last; two minutes are usual
 SAMPLE = 200  # transactions of a network that all nodes are asked for
 PERTURBATIONS = ("kill", "restart", "pause", "application")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -264,6 +266,17 @@ async def drawn(folder: Path, manifest: Manifest, rng: random.Random) -> dict[st
         return await agree(net, load)
 
 
+async def in_time(work: Awaitable[T]) -> T:
+    """Raises CampaignFailed: it is cut off after NETWORK_S."""
+    try:
+        async with asyncio.timeout(NETWORK_S):
+            return await work
+    except TimeoutError as error:
+        if str(error):  # its own
+            raise
+        raise CampaignFailed(f"the network was not done within {NETWORK_S:g} s") from None
+
+
 @contextlib.contextmanager
 def replayed_by(command: str) -> Iterator[None]:
     """What goes wrong within is said with the command that does the same again."""
@@ -271,7 +284,7 @@ def replayed_by(command: str) -> Iterator[None]:
         yield
     except BaseException as error:
         if not isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
-            say(f"FAILED: {error or type(error).__name__}")
+            say(f"FAILED: {str(error) or type(error).__name__}")
         say(f"replay: {command}")
         raise
 
@@ -292,8 +305,8 @@ async def run(
         say(f"network {number} of {manifests}: {', '.join(plan.kinds)}; {plan.rate:g} payments a second")
         with replayed_by(f"{command} --minutes 0 --manifests {manifests} --only {number}"):
             began = time.monotonic()
-            async with asyncio.timeout(NETWORK_S):
-                told = await drawn(folder / f"network{number}", plan, random.Random(f"{seed} load {number}"))
+            work = drawn(folder / f"network{number}", plan, random.Random(f"{seed} load {number}"))
+            told = await in_time(work)
         told = {"network": number} | asdict(plan) | told | {"seconds": round(time.monotonic() - began)}
         say(f"  {json.dumps(told)}")
         result["manifests"].append(told)
