@@ -48,6 +48,7 @@ COMPARE_S = 3.0  # for the others to say how far they are
 AGAIN_S = 0.5  # between rounds in which no node could be used
 BEHIND_BLOCKS = 2  # fewer is how far honest nodes are apart
 BUSY = "RESOURCE_EXHAUSTED"  # what a door says to a client past its limits
+OF_NODE = frozenset({BUSY, "UNKNOWN", "INTERNAL", "UNIMPLEMENTED", "DATA_LOSS"})  # another node may do better
 MANY_MAX = 1_000  # transactions of one BroadcastMany
 HEIGHT_MAX = 1 << 62  # above it a node's word is no height: the next one, and an expiry, still fit their fields
 
@@ -238,8 +239,8 @@ class Client:
             try:
                 return await work()
             except AskFailed as error:
-                is_busy = isinstance(error, ClientError) and error.status == BUSY
-                if not (error.of_node or is_busy) or not self.leave(str(error), address=address, lied=error.lied):
+                is_its = error.of_node or (isinstance(error, ClientError) and error.status in OF_NODE)
+                if not is_its or not self.leave(str(error), address=address, lied=error.lied):
                     raise
         return await work()
 

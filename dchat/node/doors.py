@@ -120,6 +120,7 @@ class Doors:
             trails=trails,
             searches=self._searches,
             tls=(files[0].read_bytes(), files[1].read_bytes()) if files else None,
+            client_ca=(home.root / config.grpc.client_ca_file).read_bytes() if config.grpc.client_ca_file else None,
             connections_max=share.grpc,
             reading=views.reading,
         )

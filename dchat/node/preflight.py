@@ -85,6 +85,8 @@ def check_options(home: Home, config: Config) -> None:
         _warn_of_backups(home, config)
     if config.tls.cert_file:
         look("[tls]", lambda: _check_tls(home.root / config.tls.cert_file, home.root / config.tls.key_file))
+    if config.grpc.client_ca_file:
+        look("[grpc] client_ca_file", lambda: _check_client_ca(home.root / config.grpc.client_ca_file))
     if problems:
         raise HomeError("\n".join(problems))
 
@@ -223,6 +225,15 @@ def _at(host: str, port: int) -> str:
 def _check_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; a folder is needed")
+
+
+def _check_client_ca(file: Path) -> None:
+    if not file.is_file():
+        raise ValueError(f"{file} is missing")
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_verify_locations(file)
+    except ssl.SSLError as error:
+        raise ValueError(f"{file} holds no certificates: {error.reason}") from None
 
 
 def _check_tls(certificate: Path, key: Path) -> None:

@@ -17,8 +17,9 @@ from chain.tx.messages.allowance import (
 from dchat.cli.chat.words import channel_of, channel_option
 from dchat.cli.commands.query_commands import ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
-from dchat.cli.terminal.ask import Address, Amount, height_option, node_option, parse_amount
+from dchat.cli.terminal.ask import Address, Amount, height_option, node_option
 from dchat.cli.terminal.base import Command
+from dchat.client.front.amounts import parse_amount
 from proto.dchat.v1 import bridge_service_pb2 as pb
 
 COUNT_MAX = (1 << 64) - 1

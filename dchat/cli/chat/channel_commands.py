@@ -22,10 +22,11 @@ from chain.tx.messages.chat.channels import (
 from dchat.cli.chat.words import ACCESS, ROLES, channel_of, channel_option, member_option, one_of, who_of
 from dchat.cli.commands.query_commands import Word, ask, ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
-from dchat.cli.terminal.ask import Address, Amount, limit_option, node_option, parse_amount
+from dchat.cli.terminal.ask import Address, Amount, limit_option, node_option
 from dchat.cli.terminal.base import Command
 from dchat.cli.terminal.times import Length, length_of
 from dchat.client.client import Client
+from dchat.client.front.amounts import parse_amount
 from dchat.client.proved import Checked, Proved
 from dchat.shown.messages import message_json
 from proto.dchat.v1 import service_pb2

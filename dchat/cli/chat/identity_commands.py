@@ -26,10 +26,11 @@ from chain.tx.messages.kinds import DEVICE_ROLE_NAMES, ROLE_ADMIN
 from crypto.keys import Ed25519PrivKey
 from dchat.cli.commands.query_commands import ask, ask_record, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
-from dchat.cli.terminal.ask import Address, Amount, load_identity, parse_amount
+from dchat.cli.terminal.ask import Address, Amount, load_identity
 from dchat.cli.terminal.base import Command
 from dchat.cli.terminal.times import Length, length_of
 from dchat.cli.terminal.trust import signing_facts
+from dchat.client.front.amounts import parse_amount
 from proto.dchat.v1 import identities_pb2 as pb
 
 

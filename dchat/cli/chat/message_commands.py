@@ -16,9 +16,10 @@ from crypto.hash import sha256
 from dchat.cli.chat.words import channel_of, channel_option
 from dchat.cli.commands.query_commands import ask, ask_record, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
-from dchat.cli.terminal.ask import Amount, limit_option, parse_amount
+from dchat.cli.terminal.ask import Amount, limit_option
 from dchat.cli.terminal.base import Command, Exit, Refusal
 from dchat.cli.terminal.times import Length, length_of
+from dchat.client.front.amounts import parse_amount
 
 
 @tx.command(cls=Command)

@@ -21,8 +21,9 @@ from dchat.cli.chat.words import channel_of, channel_option
 from dchat.cli.commands.denomination_commands import CURSOR, Cursor
 from dchat.cli.commands.query_commands import ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
-from dchat.cli.terminal.ask import Address, Amount, height_option, limit_option, node_option, parse_amount
+from dchat.cli.terminal.ask import Address, Amount, height_option, limit_option, node_option
 from dchat.cli.terminal.base import Command, Exit, Refusal
+from dchat.client.front.amounts import parse_amount
 from proto.dchat.v1 import reputation_service_pb2 as pb
 
 REASONS = {name: number for number, name in REASON_NAMES.items()}

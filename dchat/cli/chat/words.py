@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from chain.tx.messages import channel_id
 from chain.tx.messages.chat.channels import ACCESS_NAMES, ROLE_NAMES
 from dchat.cli.terminal.ask import Address
 from dchat.cli.terminal.base import named
+from dchat.client.front.amounts import channel_of as id_of
 
 ACCESS = {name: access for access, name in ACCESS_NAMES.items()}
 ROLES = {name: role for role, name in ROLE_NAMES.items()}
@@ -15,13 +15,9 @@ ROLES = {name: role for role, name in ROLE_NAMES.items()}
 
 def channel_of(text: str) -> bytes:
     """A channel's name, or its id in 40 hex characters."""
-    if len(text) == 40:
-        try:
-            return bytes.fromhex(text)
-        except ValueError:
-            pass
-    found = channel_id(text)
-    named[found.hex()] = text
+    found = id_of(text)
+    if found.hex() != text.lower():
+        named[found.hex()] = text
     return found
 
 

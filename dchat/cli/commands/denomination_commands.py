@@ -22,7 +22,8 @@ from dchat.cli.commands.query_commands import ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
 from dchat.cli.terminal.ask import Address, height_option, limit_option, node_option
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal
-from dchat.cli.terminal.sums import UNITS_MAX, DenomName, denom_named, units_of
+from dchat.cli.terminal.sums import DenomName
+from dchat.client.front.amounts import UNITS_MAX, denom_named, units_of
 from proto.dchat.v1 import payment_service_pb2 as pb
 
 CURSOR: Final = "Go on behind this: the answer's `next`, in hex."

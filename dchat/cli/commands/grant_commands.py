@@ -34,9 +34,10 @@ from consensus.formats.timestamps import format_rfc3339
 from dchat.cli.commands.denomination_commands import CURSOR, Cursor
 from dchat.cli.commands.query_commands import ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, parse_leg, send, sending, tx
-from dchat.cli.terminal.ask import Address, Amount, height_option, limit_option, node_option, parse_amount
+from dchat.cli.terminal.ask import Address, Amount, height_option, limit_option, node_option
 from dchat.cli.terminal.base import Command, Exit, Refusal
 from dchat.cli.terminal.times import Length, Time, length_of, time_of
+from dchat.client.front.amounts import parse_amount
 from proto.dchat.v1 import payment_service_pb2 as pb
 
 grantee_option = click.option("--to", "grantee", type=Address(), required=True, help="The account that may.")

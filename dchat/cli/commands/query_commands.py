@@ -73,12 +73,15 @@ def ask(
     trust = root_of_trust(how["trust"], how["genesis_file"])
 
     async def work(client: Client) -> tuple[Message, Checked, int]:
-        chain_id = trust.genesis.chain_id if trust.genesis is not None else ""
+        client.chain_id = trust.genesis.chain_id if trust.genesis is not None else ""
+        verifier = Verifier(client, trust, chain_id=client.chain_id)
+        return await client.at_each(lambda: once(client, verifier))
+
+    async def once(client: Client, verifier: Verifier) -> tuple[Message, Checked, int]:
         height = await client.provable_height() if of_state else 0
         answer: Any = await found(look(client, True, height))
         if of_state and answer.height != height:  # an old state has proofs too
             raise ProofFailed(f"asked for the state after block {height}, got it after {answer.height}")
-        verifier = Verifier(client, trust, chain_id=chain_id)
         checked = await check(Proved(verifier), answer)
         if of_state:  # what was in a block is so for ever
             verifier.check_age(checked.light, how["max_age"])

@@ -14,7 +14,7 @@ import click
 
 from consensus.formats.units import MIB
 from crypto import native
-from dchat.cli.terminal.ask import node_address, node_option, run
+from dchat.cli.terminal.ask import node_option, run
 from dchat.cli.terminal.base import Command, Exit, Refusal, own_node, show_json
 from dchat.client.client import Client, quoted
 from dchat.home.version import ENGINE_VERSION, build_version
@@ -95,17 +95,17 @@ def health(url: str | None, node: str | None) -> None:
 def status(node: str | None) -> None:
     """Where a node and its chain stand."""
 
-    async def ask(client: Client) -> tuple[GetStatusResponse, GetUpgradeResponse]:
-        return await client.status(), await client.upgrade()
+    async def ask(client: Client) -> tuple[GetStatusResponse, GetUpgradeResponse, str]:
+        return await client.status(), await client.upgrade(), client.address
 
-    answer, upgrade = run(ask, node)
+    answer, upgrade, address = run(ask, node)
     told = sync_info(answer, halted=bool(upgrade.halted))
     names = SYNC_INFO[:1] if sys.stdout.isatty() else SYNC_INFO  # programs read it, a person needs it once
     shown = message_json(answer)
     if isinstance(storage := shown.get("storage"), dict):
         for name in UNKNOWN_AS_0:
             storage[name] = storage.get(name) or None
-    show_json({"node": node_address(node), **shown, **dict.fromkeys(names, told)})
+    show_json({"node": address, **shown, **dict.fromkeys(names, told)})
 
 
 def sync_info(answer: GetStatusResponse, *, halted: bool) -> dict[str, Any]:

@@ -19,14 +19,15 @@ from chain.tx.errors import TxError
 from chain.tx.messages import LANE_BRIDGE, Message, Output, PayMany
 from chain.tx.policies import read_policy
 from crypto.bech32 import encode_address
-from dchat.cli.terminal.ask import Address, Amount, ChainId, account_from, node_option, parse_amount, run
+from dchat.cli.terminal.ask import Address, Amount, ChainId, account_from, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Group, InputFile, Refusal, common_option, show_json
 from dchat.cli.terminal.drafts import Draft
-from dchat.cli.terminal.kept import keep, read_kept
 from dchat.cli.terminal.outcome import output_option, show_outcome, show_trial
-from dchat.cli.terminal.sums import Sum, paying, sum_of, sum_option
+from dchat.cli.terminal.sums import sum_of, sum_option
 from dchat.cli.terminal.trust import Signing, trust_options
 from dchat.client.client import SMALL_BYTES_MAX, Client, quoted
+from dchat.client.front.amounts import Sum, parse_amount, paying
+from dchat.client.front.kept import KeepFailed, keep, read_kept
 from dchat.client.wallet import EXPIRY_BLOCKS, FEE_MAX, ORDERED_EXPIRY_BLOCKS, Outcome, Session, TxRefused, open_until
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import tx_pb2
@@ -135,7 +136,10 @@ def send(make: Callable[[bytes], Sequence[Message]], options: dict[str, Any], *,
         raise Refusal(
             "others act in it too: give --generate-only, then dchat tx sign by each, and dchat tx broadcast", Exit.USAGE
         )
-    kept = read_kept(file, messages, who.address) if file is not None else None
+    try:
+        kept = read_kept(file, messages, who.address) if file is not None else None
+    except KeepFailed as error:
+        raise Refusal(f"--keep {error}", Exit.USAGE) from None
 
     async def work(session: Session, how: dict[str, bool]) -> Outcome:
         if kept is not None:

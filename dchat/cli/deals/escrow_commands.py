@@ -34,9 +34,10 @@ from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
 from dchat.cli.deals.words import CONDITIONS, SAID, If, condition_of, escrow_of, hash_of, place_of
 from dchat.cli.terminal.ask import Address, Hash, height_option, limit_option, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal
-from dchat.cli.terminal.sums import Sum, parse_sum, sum_of, sum_option
+from dchat.cli.terminal.sums import sum_of, sum_option
 from dchat.cli.terminal.times import Time, time_of
 from dchat.client.client import Client
+from dchat.client.front.amounts import Sum, parse_sum
 from proto.dchat.v1 import bridge_service_pb2 as pb
 
 DEADLINE: Final = "When what is left goes back: 2h, 7d from now, or 2027-01-31T12:00:00Z. At most 366 days."

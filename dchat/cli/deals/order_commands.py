@@ -28,10 +28,11 @@ from dchat.cli.commands.denomination_commands import CURSOR, Cursor
 from dchat.cli.commands.query_commands import ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
 from dchat.cli.deals.request_commands import Reference
-from dchat.cli.terminal.ask import Address, Amount, height_option, limit_option, node_option, parse_amount, run
+from dchat.cli.terminal.ask import Address, Amount, height_option, limit_option, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, echo
-from dchat.cli.terminal.sums import Sum, sum_of, sum_option
+from dchat.cli.terminal.sums import sum_of, sum_option
 from dchat.client.client import Client, quoted, whole_param
+from dchat.client.front.amounts import Sum, parse_amount
 from dchat.client.refusals import explain
 from dchat.config.models import duration_ms
 from proto.dchat.v1 import payment_service_pb2 as pb

@@ -12,8 +12,9 @@ from dchat.cli.chat.words import channel_of
 from dchat.cli.commands.tx_commands import parse_leg, send, sending, tx
 from dchat.cli.terminal.ask import Address, Amount
 from dchat.cli.terminal.base import Command, Exit, Refusal
-from dchat.cli.terminal.sums import EXAMPLES, Sum, SumSaid, paying
+from dchat.cli.terminal.sums import EXAMPLES, SumSaid
 from dchat.cli.terminal.times import Length
+from dchat.client.front.amounts import Sum, paying
 
 PERIODS_MAX: Final = 24  # legs of one bundle
 

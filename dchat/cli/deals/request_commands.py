@@ -21,8 +21,9 @@ from dchat.cli.commands.query_commands import ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
 from dchat.cli.terminal.ask import Address, height_option, limit_option, node_option
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal
-from dchat.cli.terminal.sums import Sum, sum_of, sum_option
+from dchat.cli.terminal.sums import sum_of, sum_option
 from dchat.cli.terminal.times import Time, time_of
+from dchat.client.front.amounts import Sum
 from proto.dchat.v1 import payment_service_pb2 as pb
 
 EXPIRES: Final = Time(most_s=WAIT_NS_MAX // NS_PER_S)

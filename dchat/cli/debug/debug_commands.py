@@ -15,9 +15,9 @@ from dchat.autopsy.errors import AutopsyError
 from dchat.cli.database.group import copied, plainly
 from dchat.cli.debug.examine import alone, between
 from dchat.cli.debug.report import lines_of, names_apart
-from dchat.cli.terminal.ask import host_port, node_address, node_option
+from dchat.cli.terminal.ask import client_of, host_port, node_address, node_option
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, current_home, echo, home_root, load_config, show_json
-from dchat.client.client import Client, NodeUnreachable
+from dchat.client.client import NodeUnreachable
 from dchat.client.trails import Peer
 from dchat.home import logs
 from dchat.home.errors import AlreadyRunning
@@ -75,7 +75,7 @@ def autopsy(peers: tuple[str, ...], node: str | None) -> None:
         async with contextlib.AsyncExitStack() as until:
             asked = [own] if own else []
             clients = [
-                await until.enter_async_context(Client(address, answer_bytes_max=ANSWER_BYTES_MAX))
+                await until.enter_async_context(client_of(address, answer_bytes_max=ANSWER_BYTES_MAX))
                 for address in (*asked, *addresses)
             ]
             peers = [Peer(client) for client in clients]

@@ -14,10 +14,10 @@ from consensus.documents.json import evidence_json
 from consensus.formats.json_text import dumps
 from consensus.formats.units import NS_PER_MS
 from consensus.types.light import LightBlock
-from dchat.cli.terminal.ask import node_address
+from dchat.cli.terminal.ask import client_of, node_address, tls_options
 from dchat.cli.terminal.base import Exit, Refusal
 from dchat.cli.terminal.trust import root_of_trust, trust_options
-from dchat.client.client import SMALL_BYTES_MAX, Client
+from dchat.client.client import SMALL_BYTES_MAX
 from dchat.client.light_provider import DoorProvider
 from dchat.config.models import duration_ms
 from light import LightClient, Options, Root
@@ -67,6 +67,7 @@ def light_options(command: Callable[..., Any]) -> Callable[..., Any]:
     address = "HOST:PORT (a node's gRPC door) or http://HOST:PORT (CometBFT's JSON-RPC)"
     options = (
         trust_options,
+        tls_options,
         click.option("--primary", metavar="NODE", help=f"Whom to follow: {address}. Default: as --node."),
         click.option("--witness", "witnesses", metavar="NODE", multiple=True, help="Whom to compare with; several."),
         click.option("--sequential", is_flag=True, help="Verify every header, instead of as few as the sets allow."),
@@ -135,7 +136,9 @@ def _root_of(options: Mapping[str, Any], store: TrustStore) -> tuple[Root | None
 async def _provider(said: str | None, stack: contextlib.AsyncExitStack, place: str) -> DoorProvider | RpcProvider:
     if said is not None and said.startswith(RPC_STARTS):
         return await stack.enter_async_context(RpcProvider(said))
-    client = await stack.enter_async_context(Client(node_address(said, place=place), answer_bytes_max=SMALL_BYTES_MAX))
+    client = await stack.enter_async_context(
+        client_of(node_address(said, place=place), answer_bytes_max=SMALL_BYTES_MAX)
+    )
     return DoorProvider(client)
 
 

@@ -8,27 +8,29 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from chain.tx.units import UDCHAT_PER_DCHAT
 from consensus.formats.chain_ids import chain_id_flaw, new_chain_id_flaw
 from crypto.bech32 import ADDRESS_PREFIX, InvalidAddress, decode_address
-from dchat.cli.terminal.base import Exit, Refusal, common_option, current_home, echo_progress, own_node
+from dchat.cli.terminal.base import Exit, InputFile, Refusal, common_option, current_home, echo_progress, own_node
 from dchat.client.client import MESSAGE_BYTES_MAX, Client, ClientError, NodeUnreachable
+from dchat.client.front.amounts import parse_amount
+from dchat.client.front.kept import KeepFailed
+from dchat.client.nodes.route import NODES_MAX
+from dchat.client.nodes.tls import Tls
 from dchat.client.verify import ProofFailed
 from dchat.home import identity
 from dchat.home.accounts import Account, load_account
 from dchat.home.errors import IdentityError
 from dchat.home.identity import Identity
 
-_AMOUNT = re.compile(r"(\d+)(?:\.(\d{1,6}))?\s*(dchat)?", re.IGNORECASE)
-_SMALL = re.compile(r"(\d+)\s*udchat", re.IGNORECASE)
 _HOST_PORT = re.compile(r"(?:\[[^\[\]/\s]+\]|[^\[\]:/\s]+):(\d{1,5})", re.ASCII)
 PORT_MAX = 65_535
+_TLS = "dchat.tls"  # what is said of it, in the context
 WAIT_S = 5  # until a command that waits says so
 AWAY = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 LOOK = "; is the node running? --node HOST:PORT, or DCHAT_NODE, says which one is asked"
@@ -36,11 +38,69 @@ LOOK = "; is the node running? --node HOST:PORT, or DCHAT_NODE, says which one i
 T = TypeVar("T")
 
 
+def _joined(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> str | None:
+    return ",".join(values) or None
+
+
+def _remember(context: click.Context, param: click.Parameter, value: object) -> None:
+    if value:
+        context.meta[f"{_TLS}.{param.name}"] = value
+
+
 def node_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--node: the gRPC address."""
+    """--node: the gRPC address, or several; and how they are spoken to."""
     return common_option(
-        "--node", "node", metavar="HOST:PORT", help="gRPC address. Default: DCHAT_NODE, else the home's own node."
-    )(command)
+        "--node", "node", metavar="HOST:PORT", multiple=True, callback=_joined,
+        help="gRPC address; of several (again, or with commas) the next is asked where one is away or lies. Default: "
+        "DCHAT_NODE, else the home's own node.",
+    )(tls_options(command))  # fmt: skip
+
+
+def tls_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--tls and what belongs to it: `tls_said` has it."""
+    how: dict[str, Any] = {"expose_value": False, "callback": _remember}
+    options = (
+        common_option("--tls", "tls", is_flag=True, help="Speak TLS, by the system's roots.", **how),
+        common_option(
+            "--tls-root", "tls_root", type=InputFile(), envvar="DCHAT_NODE_TLS_ROOT", metavar="FILE",
+            help="Speak TLS; PEM of who vouches for the node's certificate. Or DCHAT_NODE_TLS_ROOT.", **how,
+        ),
+        common_option(
+            "--tls-cert", "tls_cert", type=InputFile(), envvar="DCHAT_NODE_TLS_CERT", metavar="FILE",
+            help="Your own certificate, PEM, for a node that asks who calls. Or DCHAT_NODE_TLS_CERT.", **how,
+        ),
+        common_option(
+            "--tls-key", "tls_key", type=InputFile(), envvar="DCHAT_NODE_TLS_KEY", metavar="FILE",
+            help="Its key, PEM. Or DCHAT_NODE_TLS_KEY.", **how,
+        ),
+        common_option(
+            "--tls-name", "tls_name", envvar="DCHAT_NODE_TLS_NAME", metavar="NAME",
+            help="What its certificate is for, where you call it by another name. Or DCHAT_NODE_TLS_NAME.", **how,
+        ),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def tls_said() -> Tls | None:
+    """None: without TLS. Raises Refusal."""
+    meta = click.get_current_context().meta
+    said = {name: meta.get(f"{_TLS}.{name}") for name in ("tls", "tls_root", "tls_cert", "tls_key", "tls_name")}
+    if not any(said.values()):
+        return None
+    try:
+        return Tls(said["tls_root"], said["tls_cert"], said["tls_key"], said["tls_name"] or "")
+    except ValueError as error:
+        raise Refusal(f"--tls-cert, --tls-key: {error}", Exit.USAGE) from None
+
+
+def client_of(addresses: str | Sequence[str], *, answer_bytes_max: int = MESSAGE_BYTES_MAX) -> Client:
+    """With TLS, where the command line says so. Raises Refusal."""
+    try:
+        return Client(addresses, tls=tls_said(), answer_bytes_max=answer_bytes_max)
+    except ValueError as error:
+        raise Refusal(str(error), Exit.USAGE) from None
 
 
 # The state after that block, as far back as the node keeps old states.
@@ -54,14 +114,23 @@ def limit_option(default: int) -> Callable[[Callable[..., Any]], Callable[..., A
     return click.option("--limit", type=click.IntRange(1), default=default, show_default=True)
 
 
+def node_addresses(said: str | None, *, place: str = "--node") -> list[str]:
+    """Which nodes' gRPC doors are asked, one after another where one cannot answer. place: where it was said.
+
+    Raises Refusal: no address, too many, one twice, or no home."""
+    text, named_at = (said, place) if said else (os.environ.get("DCHAT_NODE"), "DCHAT_NODE")
+    if not text:
+        host, _, port = own_node().grpc.listen_address.rpartition(":")
+        return [f"{'127.0.0.1' if host in ('0.0.0.0', '', '[::]') else host}:{port}"]
+    found = [host_port(named_at, one.strip()) for one in text.split(",")]
+    if len(set(found)) != len(found) or len(found) > NODES_MAX:
+        raise Refusal(f"{named_at} names {len(found)} nodes; allowed: 1 to {NODES_MAX}, each once", Exit.USAGE)
+    return found
+
+
 def node_address(said: str | None, *, place: str = "--node") -> str:
-    """Which node's gRPC door is asked. place: where it was said. Raises Refusal: no address, or no home."""
-    if said:
-        return host_port(place, said)
-    if os.environ.get("DCHAT_NODE"):
-        return host_port("DCHAT_NODE", os.environ["DCHAT_NODE"])
-    host, _, port = own_node().grpc.listen_address.rpartition(":")
-    return f"{'127.0.0.1' if host in ('0.0.0.0', '', '[::]') else host}:{port}"
+    """As `node_addresses`, where one node is asked: the first. Raises Refusal."""
+    return node_addresses(said, place=place)[0]
 
 
 def host_port(place: str, said: str) -> str:
@@ -85,7 +154,7 @@ def run(
 
     async def main() -> T:
         async with (
-            Client(node_address(node), answer_bytes_max=answer_bytes_max) as client,
+            client_of(node_addresses(node), answer_bytes_max=answer_bytes_max) as client,
             _told(f"waits for {waits_for}" if waits_for else ""),
         ):
             return await work(client)
@@ -96,6 +165,8 @@ def run(
         raise Refusal(f"{error}{LOOK if error.status in AWAY else ''}", Exit.UNREACHABLE) from None
     except ProofFailed as error:
         raise Refusal(f"the proof does not hold: {error}", Exit.PROOF) from None
+    except KeepFailed as error:
+        raise Refusal(f"--keep {error}", Exit.USAGE) from None
     except ClientError as error:
         raise Refusal(str(error)) from None
 
@@ -138,22 +209,6 @@ def account_from(file: Path | None) -> Account:
         return load_account(file or current_home()[0].identity)
     except IdentityError as error:
         raise Refusal(str(error), Exit.USAGE) from None
-
-
-def parse_amount(text: str, *, least: int = 0) -> int:
-    """udchat of `5`, `5.25`, `5dchat` (DCHAT) or `5000udchat`. Raises ValueError: none, or less than `least` udchat."""
-    amount = _amount(text)
-    if amount < least:
-        raise ValueError(f"{text!r} is too little; allowed: {least}udchat and more")
-    return amount
-
-
-def _amount(text: str) -> int:
-    if (small := _SMALL.fullmatch(text.strip())) is not None:
-        return int(small[1])
-    if (match := _AMOUNT.fullmatch(text.strip())) is not None:
-        return int(match[1]) * UDCHAT_PER_DCHAT + int((match[2] or "0").ljust(6, "0"))
-    raise ValueError(f'"{text}" is no amount; allowed: 5, 5.25, 5dchat or 5000udchat (1 DCHAT is 1000000 udchat)')
 
 
 class Amount(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone

@@ -436,12 +436,20 @@ class GrpcDoor(GrpcServer):
         trails: OwnTrails,
         searches: Searches,
         tls: tuple[bytes, bytes] | None = None,
+        client_ca: bytes | None = None,
         connections_max: int | None = None,
         reading: Reading | None = None,
     ) -> None:
         """connections_max: fewer than the option says, where there are too few file handles."""
         super().__init__(
-            options, SERVICES, rate=rate, tls=tls, connections_max=connections_max, costs=COSTS, large=LARGE
+            options,
+            SERVICES,
+            rate=rate,
+            tls=tls,
+            client_ca=client_ca,
+            connections_max=connections_max,
+            costs=COSTS,
+            large=LARGE,
         )
         self._reading = reading = reading or Reading()
         server, guard = self.registered, self.guard

@@ -77,14 +77,17 @@ class GrpcServer:
         *,
         rate: RateLimit,
         tls: tuple[bytes, bytes] | None = None,
+        client_ca: bytes | None = None,
         connections_max: int | None = None,
         costs: Mapping[str, int] | None = None,
         large: Mapping[str, Look] | None = None,
         is_well: bool = True,
     ) -> None:
-        """connections_max: fewer than the option says, where there are too few file handles. costs, large: as of
-        ReadsRequests. is_well: what the health service says."""
-        self._options, self._services, self._tls = options, tuple(services), tls
+        """tls: chain and key. client_ca: who vouches for those who may call; None: anybody may. connections_max: fewer
+        than the option says, where there are too few file handles. costs, large: as of ReadsRequests. is_well: what the
+        health service says."""
+        assert client_ca is None or tls is not None
+        self._options, self._services, self._tls, self._client_ca = options, tuple(services), tls, client_ca
         self._costs, self._large, self._is_well = costs or {}, large or {}, is_well
         self._connections_max = connections_max or options.connections_max
         self.connections: GrpcConnections | None = None
@@ -105,7 +108,10 @@ class GrpcServer:
         try:
             if self._tls is not None:
                 chain, key = self._tls
-                self.port = server.add_secure_port(address, grpc.ssl_server_credentials([(key, chain)]))
+                credentials = grpc.ssl_server_credentials(
+                    [(key, chain)], self._client_ca, require_client_auth=self._client_ca is not None
+                )
+                self.port = server.add_secure_port(address, credentials)
             else:
                 self.port = server.add_insecure_port(address)
         except RuntimeError as error:
@@ -117,7 +123,10 @@ class GrpcServer:
         kind = health_pb2.HealthCheckResponse
         for service in ("", *self._services):
             await self._health.set(service, kind.SERVING if self._is_well else kind.NOT_SERVING)
-        log.info("opened the gRPC door", address=address, port=self.port, tls=self._tls is not None)
+        is_mutual = self._client_ca is not None
+        log.info(
+            "opened the gRPC door", address=address, port=self.port, tls=self._tls is not None, clients_named=is_mutual
+        )
         return self.port
 
     def _make_server(self) -> grpc.aio.Server:

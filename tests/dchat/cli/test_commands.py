@@ -15,8 +15,7 @@ from click.testing import CliRunner, Result
 from chain.tx.messages.payments import Denom
 from crypto.bech32 import encode_address
 from dchat.cli.main import dchat
-from dchat.cli.terminal.ask import parse_amount
-from dchat.cli.terminal.sums import Sum, parse_sum
+from dchat.client.front.amounts import Sum, parse_amount, parse_sum
 from dchat.config import load
 from dchat.devnet.network import Ports, load_network, make_network
 from dchat.home import identity

@@ -78,6 +78,11 @@ CASES: list[Any] = [
     pytest.param({"observability.health_port": 41, "observability.metrics_port": 41}, "port 41", id="metrics' port"),
     pytest.param({"observability.health_port": 0, "observability.metrics_port": 0}, "", id="any ports"),
     pytest.param({"tls.cert_file": "c.pem", "tls.key_file": "k.pem"}, r"\[tls\]", id="TLS without files"),
+    pytest.param(
+        {"tls.cert_file": "c.pem", "tls.key_file": "k.pem", "grpc.client_ca_file": "a-file"},
+        r"client_ca_file: .*a-file holds no certificates",
+        id="clients' certificates that are none",
+    ),
     pytest.param({"validator.data_dir": "a-file"}, "data_dir", id="a file in the folder's place"),
     pytest.param({"database.path": "a-file"}, "path", id="the same for the databases"),
     pytest.param({"validator.chain_id": "c" * 50}, "", id="the longest chain id"),

@@ -169,6 +169,7 @@ def test_every_option_has_a_variable() -> None:
         ("[consensus]\nblock_time = -1\n", "[consensus] block_time: input should be greater than or equal to 0"),
         ('[log]\nlevel = "loud"\n', "[log] level: input should be 'debug', 'info', 'warning' or 'error'"),
         ('[tls]\ncert_file = "c.pem"\n', "cert_file and key_file go together"),
+        ('[grpc]\nclient_ca_file = "ca.pem"\n', "client_ca_file needs TLS"),
         ("[mempool]\nbytes_max = 1024\n", "tx_bytes_max is above bytes_max"),
         ("[upgrade]\nskip_heights = [5, -5]\n", "[upgrade] skip_heights: allowed: heights, 1 and more"),
     ],

@@ -41,6 +41,7 @@ MAKERS = {
     "consensus/p2p/tasks.py": "the switch's children begin anew and tell it",
     "dchat/sql/feed.py": "its session awaits it, and ends by what it raises",
     "dchat/cli/terminal/ask.py": "the command awaits its line of waiting, and ends by what it raises",
+    "dchat/client/front/chat.py": "its task group, whose end `send_all` awaits; and a reader awaits the next event",
     "dchat/client/client.py": "its reader awaits the next message, and ends by what that raises",
     "dchat/devnet/live.py": "the benchmark awaits its followers",
     "consensus/simulation/clock.py": "its caller awaits the work, as of a thread",

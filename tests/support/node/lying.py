@@ -26,6 +26,7 @@ KINDS: dict[str, tuple[Any, Any]] = {
     "GetAccount": (pb.GetAccountRequest, pb.GetAccountResponse),
     "GetIdentity": (pb.GetIdentityRequest, pb.GetIdentityResponse),
     "GetMessage": (pb.GetMessageRequest, pb.GetMessageResponse),
+    "ListMessages": (pb.ListMessagesRequest, pb.ListMessagesResponse),
     "GetRecord": (pb.GetRecordRequest, pb.GetRecordResponse),
     "GetParams": (pb.GetParamsRequest, pb.GetParamsResponse),
     "GetUpgrade": (pb.GetUpgradeRequest, pb.GetUpgradeResponse),
