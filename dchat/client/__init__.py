@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from dchat.client.client import AskFailed, ClientError, NodeUnreachable, NotFound, OutOfOrder
     from dchat.client.front import messages
+    from dchat.client.front.accounts import load_identity, new_identity, shared_account
     from dchat.client.front.amounts import address_of, channel_of, parse_amount
     from dchat.client.front.chat import Dchat, Event, connect
     from dchat.client.front.kept import KeepFailed
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _NAMES: Final = {
     "dchat.client.client": ("AskFailed", "ClientError", "NodeUnreachable", "NotFound", "OutOfOrder"),
+    "dchat.client.front.accounts": ("load_identity", "new_identity", "shared_account"),
     "dchat.client.front.amounts": ("address_of", "channel_of", "parse_amount"),
     "dchat.client.front.chat": ("Dchat", "Event", "connect"),
     "dchat.client.front.kept": ("KeepFailed",),
@@ -54,13 +56,16 @@ __all__ = [
     "client",
     "connect",
     "light_provider",
+    "load_identity",
     "messages",
+    "new_identity",
     "pack",
     "pack_make",
     "pack_verify",
     "parse_amount",
     "proved",
     "refusals",
+    "shared_account",
     "stall",
     "trails",
     "verify",

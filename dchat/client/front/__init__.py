@@ -1,3 +1,3 @@
 """The client as a programmer meets it: `connect`, and what it gives; amounts and messages as people say them."""
 
-__all__ = ["amounts", "chat", "kept", "messages"]
+__all__ = ["accounts", "amounts", "chat", "kept", "messages"]

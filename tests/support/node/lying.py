@@ -107,8 +107,11 @@ class LyingDoor(grpc.GenericRpcHandler):  # type: ignore[misc]  # the library's,
         told: bytes = (await lie(parsed, honest)).SerializeToString()
         return told
 
-    async def start(self) -> None:
-        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+    async def start(self, tls: grpc.ServerCredentials | None = None) -> None:
+        """tls: None: without."""
+        here = "127.0.0.1:0"
+        port = self._server.add_insecure_port(here) if tls is None else self._server.add_secure_port(here, tls)
+        self.address = f"127.0.0.1:{port}"
         await self._server.start()
 
     def cut(self) -> None:
@@ -122,10 +125,10 @@ class LyingDoor(grpc.GenericRpcHandler):  # type: ignore[misc]  # the library's,
 
 
 @contextlib.asynccontextmanager
-async def lying_door(honest: str, **lies: Lie) -> AsyncIterator[LyingDoor]:
+async def lying_door(honest: str, tls: grpc.ServerCredentials | None = None, **lies: Lie) -> AsyncIterator[LyingDoor]:
     door = LyingDoor(honest)
     door.lies.update(lies)
-    await door.start()
+    await door.start(tls)
     try:
         yield door
     finally:
