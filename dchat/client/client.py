@@ -45,6 +45,7 @@ HEIGHT_DEADLINE_S = 60.0
 STREAM_IDLE_S = 60.0  # of events that are saved: a message comes with every hundred blocks, if not sooner
 STALL_S = 20.0  # of several nodes, who says nothing new for so long is compared with the others
 COMPARE_S = 3.0  # for the others to say how far they are
+PROGRESS_BLOCKS = 100  # after so many without an event a stream of them says so
 AGAIN_S = 0.5  # between rounds in which no node could be used
 BEHIND_BLOCKS = 2  # fewer is how far honest nodes are apart
 BUSY = "RESOURCE_EXHAUSTED"  # what a door says to a client past its limits
@@ -267,23 +268,27 @@ class Client:
         answer: pb.GetStatusResponse = await stub.GetStatus(pb.GetStatusRequest(), timeout=within_s)
         return answer
 
-    async def leave_if_behind(self, address: str) -> bool:
-        """Whether a node that said nothing new was left: others, by their word, have blocks that it lacks."""
+    async def leave_if_behind(self, address: str, *, told: int | None = None) -> bool:
+        """Whether a node that said nothing new was left: others, by their word, have blocks that it lacks, or of which
+        it should have told. told: the height up to which its silence is in order; None: any."""
         if self.route is None or not self.others or address != self.address:
             return False
         nodes = range(len(self.route.addresses))
-        told = await asyncio.gather(*[self._status_of(at, COMPARE_S) for at in nodes], return_exceptions=True)
-        heights = [one.latest_block_height if isinstance(one, pb.GetStatusResponse) else -1 for one in told]
+        answers = await asyncio.gather(*[self._status_of(at, COMPARE_S) for at in nodes], return_exceptions=True)
+        heights = [one.latest_block_height if isinstance(one, pb.GetStatusResponse) else -1 for one in answers]
         own, best = heights[self.route.addresses.index(address)], max(heights)
-        if best < own + BEHIND_BLOCKS and own >= 0:
+        if own >= 0 and best < own + BEHIND_BLOCKS and (told is None or best < told + BEHIND_BLOCKS):
             return False
-        why = f"stands at height {own}, another is at {best}" if own >= 0 else "does not answer"
+        why = f"says nothing of block {best}, and is at {own}" if own >= 0 else "does not answer"
         return self.leave(why, address=address)
 
-    async def _resumed(self, begin: Callable[[], AsyncGenerator[T]], *, patience_s: float) -> AsyncGenerator[T]:
+    async def _resumed(
+        self, begin: Callable[[], AsyncGenerator[T]], *, told: Callable[[], int], patience_s: float
+    ) -> AsyncGenerator[T]:
         """What `begin` makes, which begins behind what came already: again at the next node, where one fails.
 
-        patience_s: how long it is tried again where every node fails. Raises what `begin` does.
+        told: the height up to which silence is in order. patience_s: how long it is tried again where every node fails.
+        Raises what `begin` does.
         """
         loop = asyncio.get_running_loop()
         failed, since = 0, loop.time()
@@ -291,9 +296,9 @@ class Client:
             address = self.address
             try:
                 async with aclosing(begin()) as stream:
-                    async for told in self._watched(stream, address):
+                    async for found in self._watched(stream, address, told):
                         failed, since = 0, loop.time()
-                        yield told
+                        yield found
                 return
             except _Left:
                 continue
@@ -306,26 +311,26 @@ class Client:
                 if failed > self.others:
                     await asyncio.sleep(AGAIN_S)
 
-    async def _watched(self, stream: AsyncGenerator[T], address: str) -> AsyncGenerator[T]:
+    async def _watched(self, stream: AsyncGenerator[T], address: str, told: Callable[[], int]) -> AsyncGenerator[T]:
         """Raises _Left: it said nothing for long, while others went on."""
         if not self.others:
-            async for told in stream:
-                yield told
+            async for found in stream:
+                yield found
             return
         while True:
             waiting = asyncio.ensure_future(anext(stream))
             try:
                 while not (await asyncio.wait({waiting}, timeout=STALL_S))[0]:
-                    if await self.leave_if_behind(address):
+                    if await self.leave_if_behind(address, told=told()):
                         raise _Left
-                told = waiting.result()
+                found = waiting.result()
             except StopAsyncIteration:
                 return
             finally:
                 if not waiting.done():
                     waiting.cancel()
                     await asyncio.gather(waiting, return_exceptions=True)
-            yield told
+            yield found
 
     # ------------------------------------------------------------------------------------------- transactions
 
@@ -397,7 +402,7 @@ class Client:
         def begin() -> AsyncGenerator[pb.StreamBlocksResponse]:
             return self._blocks_from(expected, with_results=with_results)
 
-        async with aclosing(self._resumed(begin, patience_s=patience_s)) as stream:
+        async with aclosing(self._resumed(begin, told=lambda: expected - 1, patience_s=patience_s)) as stream:
             async for block in stream:
                 expected = block.block.header.height + 1
                 yield block
@@ -468,7 +473,10 @@ class Client:
                 request.where.add(key=key, value=value)
             return self._events_of(request, last)
 
-        async with aclosing(self._resumed(begin, patience_s=patience_s)) as stream:
+        def quiet() -> int:
+            return (last.height if last is not None else from_height) + PROGRESS_BLOCKS
+
+        async with aclosing(self._resumed(begin, told=quiet, patience_s=patience_s)) as stream:
             async for told in stream:
                 last = Cursor(told.cursor.height, told.cursor.index)
                 yield told

@@ -6,7 +6,9 @@ What each does and costs: docs/ of its subject; proto/dchat/v1/messages.proto.
 
 from __future__ import annotations
 
-from chain.tx.messages import Message, channel_id, direct_id
+from typing import Any
+
+from chain.tx.messages import KIND_OF, Message, channel_id, direct_id
 from chain.tx.messages.allowance import EndChannelAllowance, GrantChannelAllowance, LockForAllowance, UnlockAllowance
 from chain.tx.messages.bridge import BuyAllowance, PayToJoin, RegisterBurner, RegisterIdentity, Tip
 from chain.tx.messages.chat.channels import (
@@ -178,3 +180,11 @@ __all__ = [
     "channel_id",
     "direct_id",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """A kind that is not named above."""
+    for kind in KIND_OF:
+        if kind.__name__ == name:
+            return kind
+    raise AttributeError(f"no message is called {name}")

@@ -120,7 +120,7 @@ async def test_what_is_let_through_starts_and_what_is_refused_leaves_nothing(
     (tmp_path / "a-file").touch()
     root = tmp_path / "home"
     flags = ANY_PORTS | options
-    for key in ("validator.data_dir", "database.path"):
+    for key in ("validator.data_dir", "database.path", "grpc.client_ca_file"):
         if flags.get(key) == "a-file":
             flags[key] = str(tmp_path / "a-file")
     if refused:

@@ -50,8 +50,10 @@ def as_(running: Running, name: str = "alice", *nodes: str) -> Dchat:
 
 
 def test_every_kind_of_message_is_there() -> None:
-    assert {kind.__name__ for kind in KIND_OF} <= set(messages.__all__)
+    assert all(getattr(messages, kind.__name__) is kind for kind in KIND_OF)
     assert all(hasattr(messages, name) for name in messages.__all__)
+    with pytest.raises(AttributeError, match="no message is called Bribe"):
+        messages.Bribe  # noqa: B018
 
 
 def test_the_blocking_face_is_what_is_made_of_the_other() -> None:
