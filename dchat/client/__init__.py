@@ -65,6 +65,7 @@ __all__ = [
     "parse_amount",
     "proved",
     "refusals",
+    "settled",
     "shared_account",
     "stall",
     "trails",

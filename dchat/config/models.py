@@ -389,11 +389,7 @@ class GrpcSection(Section):
     concurrent_streams_max: int = option(256, "Of these streams at once.", ge=1)
     request_timeout: Milliseconds = option(30_000, "The longest wait for an answer, whatever deadline the client sets.")
     reflection: bool = option(True, "Let clients ask for the schema.")
-    client_ca_file: str = option(
-        "",
-        "PEM of who vouches for clients' certificates: who shows none is refused (mutual TLS). Needs [tls]. Relative "
-        "to home. Empty: whoever reaches the door may call.",
-    )
+    client_ca_file: str = option("", "PEM: who vouches for those who may call (mutual TLS); needs [tls]. Empty: all.")
 
 
 class RpcSection(Section):

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from dchat.client import NodeUnreachable, TxRefused, blocking
+from dchat.client import NodeUnreachable, TxRefused
+from dchat.client.blocking import Dchat, connect
 from dchat.client.blocking.loop import Loop
 from dchat.home.identity import generate
 from tests.support.node.running import Running, running_node
@@ -43,9 +44,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     loop.close()
 
 
-def as_(running: Running, name: str) -> blocking.Dchat:
+def as_(running: Running, name: str) -> Dchat:
     genesis = running.network.home_of(running.network.nodes[0]) / "config" / "genesis.json"
-    return blocking.connect(running.grpc, trust=genesis, identity=running.account(name))
+    return connect(running.grpc, trust=genesis, identity=running.account(name))
 
 
 def ours() -> list[threading.Thread]:
@@ -88,7 +89,7 @@ def test_within_a_running_loop_as_in_a_notebook(running: Running) -> None:
 
 def test_one_that_is_forgotten_leaves_no_thread() -> None:
     before = len(ours())
-    chat = blocking.connect("127.0.0.1:1", believe_nodes_of="somewhere")
+    chat = connect("127.0.0.1:1", believe_nodes_of="somewhere")
     with pytest.raises(NodeUnreachable):
         chat.status()
     assert len(ours()) == before + 1

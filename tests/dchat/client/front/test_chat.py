@@ -15,20 +15,30 @@ from chain.tx.messages import KIND_OF, Message
 from consensus.state.cursors import Cursor
 from dchat.client import (
     AskFailed,
+    ClientError,
     Dchat,
+    Event,
     Identity,
     KeepFailed,
+    NodeUnreachable,
     NotFound,
     Outcome,
+    OutOfOrder,
+    ProofFailed,
     Trust,
+    TxExpired,
     TxRefused,
+    Undecided,
+    address_of,
     channel_of,
     connect,
+    load_identity,
     messages,
+    new_identity,
+    parse_amount,
+    shared_account,
 )
 from dchat.client.front import make_blocking
-from dchat.home.accounts import SharedAccount
-from dchat.home.identity import generate
 from proto.dchat.v1 import service_pb2 as pb
 from tests.support.node.lying import lying_door, twists
 from tests.support.node.running import Running, running_node
@@ -54,6 +64,22 @@ def test_every_kind_of_message_is_there() -> None:
     assert all(hasattr(messages, name) for name in messages.__all__)
     with pytest.raises(AttributeError, match="no message is called Bribe"):
         messages.Bribe  # noqa: B018
+
+
+def test_errors_are_one_tree() -> None:
+    for kind in (ClientError, KeepFailed, NodeUnreachable, NotFound, OutOfOrder, ProofFailed, TxExpired, TxRefused):
+        assert issubclass(kind, AskFailed)
+    assert issubclass(Undecided, NodeUnreachable)
+
+
+def test_who_and_how_much_is_said_in_words(tmp_path: Path) -> None:
+    somebody = new_identity()
+    somebody.save(tmp_path / "somebody.json")
+    read: Identity = load_identity(tmp_path / "somebody.json")
+    assert address_of(read.address_text) == address_of(read.address) == somebody.address
+    assert [parse_amount(text) for text in ("5", "5.25 DCHAT", "7udchat")] == [5 * DCHAT, 5_250_000, 7]
+    with pytest.raises(ValueError, match="an account has 20 bytes, got 3"):
+        address_of(b"abc")
 
 
 def test_the_blocking_face_is_what_is_made_of_the_other() -> None:
@@ -141,7 +167,7 @@ async def test_a_liar_in_front_is_left_by_reads_and_posts(running: Running) -> N
 @pytest.mark.asyncio(loop_scope="module")
 async def test_many_in_flight_go_in_order(running: Running) -> None:
     async with as_(running, "carol") as chat:
-        to = generate().address
+        to = new_identity().address
         many: list[list[Message]] = [[messages.Payment(chat.me, to, number)] for number in range(1, 31)]
         done = [one for one in await chat.send_all(many, at_once=16) if isinstance(one, Outcome)]
         places = [(one.height, one.index) for one in done]
@@ -153,7 +179,7 @@ async def test_many_in_flight_go_in_order(running: Running) -> None:
 @pytest.mark.asyncio(loop_scope="module")
 async def test_many_in_any_order_do_not_wait_for_one_that_fails(running: Running) -> None:
     async with as_(running, "carol") as chat:
-        to = generate().address
+        to = new_identity().address
         many: list[list[Message]] = [[messages.Payment(chat.me, to, number)] for number in range(1, 11)]
         many.insert(3, [messages.Payment(chat.me, to, 10**15)])  # more than she has
         done = await chat.send_all(many, ordered=False)
@@ -164,7 +190,7 @@ async def test_many_in_any_order_do_not_wait_for_one_that_fails(running: Running
 @pytest.mark.asyncio(loop_scope="module")
 async def test_events_go_on_behind_a_cursor(running: Running) -> None:
     async with as_(running, "dave") as chat:
-        to = generate()
+        to = new_identity()
         sent = [await chat.pay(to.address_text, amount) for amount in (7, 8, 9)]
         where = {"recipient": to.address_text}
         seen: list[str] = []
@@ -172,6 +198,7 @@ async def test_events_go_on_behind_a_cursor(running: Running) -> None:
         for _ in sent:  # as a program that is started anew each time
             async with aclosing(chat.events("transfer", where=where, after=str(cursor))) as events:
                 event = await anext(events)
+            assert isinstance(event, Event)
             cursor = event.cursor
             seen.append(event.attributes["amount"])
             assert (await chat.tx(event.tx_hash)).proved_by
@@ -183,7 +210,7 @@ async def test_events_go_on_behind_a_cursor(running: Running) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_kept_is_sent_once(running: Running, tmp_path: Path) -> None:
-    file, to = tmp_path / "tx", generate().address
+    file, to = tmp_path / "tx", new_identity().address
     async with as_(running) as chat:
         first = await chat.pay(to, 5, keep=file)
         assert await chat.pay(to, 5, keep=file) == first
@@ -197,15 +224,11 @@ async def test_kept_is_sent_once(running: Running, tmp_path: Path) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_several_keys_sign_and_anybody_hands_in(running: Running) -> None:
-    from chain.tx.envelope.build import Shared
-    from chain.tx.policies import Group, threshold_policy
-
-    holders = [generate() for _ in range(3)]
-    groups = [Group(1, (one.wallet.public_key,)) for one in holders]
-    board = SharedAccount(Shared(threshold_policy(2, groups)))
+    holders = [new_identity() for _ in range(3)]
+    board = shared_account(2, *holders)
     async with as_(running) as chat:
         await chat.pay(board.address, "3 DCHAT")
-        to = generate().address
+        to = new_identity().address
         done = await chat.send_by(board, holders[:2], messages.Payment(board.address, to, DCHAT))
         assert done.proved_by
         assert await chat.balance(to) == DCHAT
@@ -224,7 +247,7 @@ async def test_a_node_of_ones_own_is_believed(running: Running) -> None:
     async with connect(
         running.grpc, believe_nodes_of=running.network.chain_id, identity=running.account("bob")
     ) as chat:
-        done = await chat.pay(generate().address, 1)
+        done = await chat.pay(new_identity().address, 1)
         assert done.height
         assert not done.proved_by
         assert await chat.balance() > 0
@@ -237,9 +260,8 @@ async def test_a_node_of_ones_own_is_believed(running: Running) -> None:
 @pytest.mark.asyncio(loop_scope="module")
 async def test_used_at_once_from_many_tasks(running: Running) -> None:
     async with as_(running, "dave") as chat:
-        to = generate().address
+        to = new_identity().address
         async with asyncio.TaskGroup() as tasks:
             for number in range(1, 9):
                 tasks.create_task(chat.pay(to, number, memo=str(number)))
         assert await chat.balance(to) == sum(range(1, 9))
-        assert isinstance(running.account("dave"), Identity)
