@@ -13,7 +13,7 @@ from consensus.state.validation import make_block
 from consensus.sync.fetched import Fetched, prove
 from consensus.types.block import Block, Commit, Data
 from consensus.types.validators import ValidatorSet
-from crypto import keys
+from crypto import batch, keys
 from crypto.keys import Ed25519PrivKey, ed25519_verify
 from tests.support.sync.blocks import KEYS, commit_for
 from tests.support.sync.payments import PAYMENTS, Counting, apply, begin, chain_of, executor_of, look_ahead, payments
@@ -32,6 +32,7 @@ async def test_each_signature_of_a_synced_block_is_verified_once(monkeypatch: py
 
     monkeypatch.setattr(kernel, "ed25519_verify", counted)
     monkeypatch.setattr(keys, "ed25519_verify", counted)
+    monkeypatch.setattr(batch, "verify_ed25519", lambda checks: [counted(*check) for check in checks])
     beside = Counting()
     executor = executor_of(beside)
     state = await begin(executor)

@@ -5,7 +5,7 @@ The block is one of the recorded chain's with real evidence; the pool is the pro
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import pytest
@@ -17,7 +17,7 @@ from consensus.stores.state_store import StateStore
 from consensus.system.clock import InlineWorkers, LoopClock
 from consensus.types.block import BlockMeta
 from consensus.types.evidence import DuplicateVoteEvidence
-from crypto.keys import Ed25519PubKey
+from crypto import batch
 from storage.memory import MemoryStore
 from tests.support.engine.kvapp import KeyValueApp, ListPool
 from tests.support.types.recorded_chain import Chain, chain
@@ -79,14 +79,13 @@ async def test_a_syncing_node_verifies_evidence_in_threads_too(monkeypatch: pyte
     votes = [vote for item in found.block.evidence if isinstance(item, DuplicateVoteEvidence)
              for vote in (item.vote_a, item.vote_b)]  # fmt: skip
     signed = {vote.sign_bytes(found.before.chain_id) for vote in votes}
-    verify, places = Ed25519PubKey.verify, []
+    verify, places = batch.verify_ed25519, []
 
-    def noted(key: Ed25519PubKey, message: bytes, signature: bytes) -> bool:
-        if message in signed:
-            places.append(workers.is_inside)
-        return verify(key, message, signature)
+    def noted(checks: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
+        places.extend(workers.is_inside for _, message, _ in checks if message in signed)
+        return verify(checks)
 
-    monkeypatch.setattr(Ed25519PubKey, "verify", noted)
+    monkeypatch.setattr(batch, "verify_ed25519", noted)
     await executor.check(found.before, found.block, is_decided=True)
     assert places == [True] * len(signed)
     assert places
