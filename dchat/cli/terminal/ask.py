@@ -84,8 +84,9 @@ def tls_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def tls_said() -> Tls | None:
-    """None: without TLS. Raises Refusal."""
-    meta = click.get_current_context().meta
+    """None: without TLS, or not of a command. Raises Refusal."""
+    context = click.get_current_context(silent=True)
+    meta = context.meta if context is not None else {}
     said = {name: meta.get(f"{_TLS}.{name}") for name in ("tls", "tls_root", "tls_cert", "tls_key", "tls_name")}
     if not any(said.values()):
         return None
