@@ -19,6 +19,7 @@ from typing import Any
 
 import structlog
 from aiohttp import web
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from consensus.system.log_limit import LogLimit
 from consensus.system.tasks import Faults
@@ -215,9 +216,13 @@ class HttpListener(Listener):
         await asyncio.gather(self.gate.close(), self.metrics_gate.close())
         await super().stop()
 
-    def metrics(self, _: web.Request) -> web.Response:
-        body, content_type = self._registry.render()
-        return web.Response(body=body, headers={"Content-Type": content_type})
+    async def metrics(self, _: web.Request) -> web.Response:
+        """Some 4 ms of work: the loop is given back meanwhile."""
+        parts = []
+        for part in self._registry.parts():
+            parts.append(part)
+            await asyncio.sleep(0)
+        return web.Response(body=b"".join(parts), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def answer_to(self, request: web.Request, handler: Handler, client: str) -> web.StreamResponse:
         """Errors as JSON."""

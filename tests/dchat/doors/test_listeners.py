@@ -97,6 +97,18 @@ def test_the_driver_is_given_no_listener_of_the_node_bare() -> None:
     assert bare == ["simulation/node.py: OnSaved(self._saved)"]
 
 
+def test_the_page_of_metrics_comes_in_parts_of_one_moment() -> None:
+    registry, counted = Registry(), [0]
+    registry.add(lambda: iter([gauge(f"dchat_some_{number}", "One of many.", counted[0]) for number in range(200)]))
+    parts = []
+    for part in registry.parts():
+        parts.append(part)
+        counted[0] += 1
+    assert len(parts) >= 4
+    assert b"".join(parts).decode().count("\ndchat_some_") == 200
+    assert all(f"dchat_some_{number} 0.0\n" in b"".join(parts).decode() for number in range(200))
+
+
 def test_a_source_of_metrics_that_fails_takes_none_of_the_others_away() -> None:
     """audit 6: a scrape still tells the rest, and that something is missing."""
     registry = Registry()
