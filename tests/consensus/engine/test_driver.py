@@ -331,8 +331,8 @@ async def test_full_inbox_drops_and_counts() -> None:
     [
         pytest.param(lambda b: setattr(b.node.app, "finalize_block", None), "TypeError", id="the application"),
         pytest.param(lambda b: setattr(b.node.wal, "sync", None), "TypeError", id="the log"),
-        pytest.param(lambda b: b.node.home.blocks.close(), "StoreClosed", id="the block store"),
-        pytest.param(lambda b: b.node.home.state.close(), "StoreClosed", id="the state store"),
+        pytest.param(lambda b: b.node.home.blocks.close(), "database (memory) is closed", id="the block store"),
+        pytest.param(lambda b: b.node.home.state.close(), "database (memory) is closed", id="the state store"),
     ],
 )
 async def test_failure_ends_the_process_with_a_code_and_a_last_line(
@@ -368,7 +368,7 @@ async def test_committed_block_that_is_invalid_here_ends_the_process() -> None:
     await until(lambda: bench.driver.round_state.wire_step == 8)
     bench.send_block(block)
     await until(lambda: bool(bench.node.fatal))
-    assert "CommittedInvalidBlock" in bench.node.fatal[0][1]
+    assert "which is invalid here" in bench.node.fatal[0][1]
     assert f"precommits for {block.hash.hex()}, which is invalid here (the app" in bench.node.fatal[0][1]
     assert "which is invalid here (the application refused it: " in bench.node.fatal[0][1]
     await bench.driver.stop()

@@ -222,8 +222,8 @@ async def test_limits_of_the_grpc_door(tmp_path: Path) -> None:
     # The same home again, with tight limits.
     file = tmp_path / "validator1" / "validator-config.toml"
     file.write_text(file.read_text().replace("[grpc]\n", f"[grpc]\n{network_options['grpc']}"))
-    async with running_node(tmp_path) as running, running.client() as client:
-        stub = rpc.TxServiceStub(client._channel)
+    async with running_node(tmp_path) as running, running.client() as client, running.channel() as channel:
+        stub = rpc.TxServiceStub(channel)
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await stub.Broadcast(pb.BroadcastRequest(tx=bytes(100_000)))
         assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -247,8 +247,8 @@ async def test_limits_of_the_grpc_door(tmp_path: Path) -> None:
 
 
 async def test_health_and_reflection_are_served(tmp_path: Path) -> None:
-    async with running_node(tmp_path) as running, running.client() as client:
-        stub = health_pb2_grpc.HealthStub(client._channel)
+    async with running_node(tmp_path) as running, running.channel() as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
         answer = await stub.Check(health_pb2.HealthCheckRequest(service="dchat.v1.TxService"))
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
         listed = (await stub.List(health_pb2.HealthListRequest())).statuses
@@ -257,7 +257,7 @@ async def test_health_and_reflection_are_served(tmp_path: Path) -> None:
         from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
         ask = reflection_pb2.ServerReflectionRequest(list_services="")
-        reflect = reflection_pb2_grpc.ServerReflectionStub(client._channel)
+        reflect = reflection_pb2_grpc.ServerReflectionStub(channel)
         async for reply in reflect.ServerReflectionInfo(iter([ask])):
             names = {service.name for service in reply.list_services_response.service}
             assert {"dchat.v1.TxService", "dchat.v1.ChainService", "dchat.v1.StateService"} <= names
@@ -383,7 +383,7 @@ async def send_raw(port: int, data: bytes) -> None:
 async def test_random_bytes_at_every_door_stop_nothing(tmp_path: Path) -> None:
     """Row 13: whatever comes in, the node answers others and makes blocks."""
     chance = random.Random(11)
-    async with running_node(tmp_path) as running, running.client() as client:
+    async with running_node(tmp_path) as running, running.client() as client, running.channel() as channel:
         ports = running.network.nodes[0].ports
         for port in (ports.grpc, ports.http, ports.metrics, ports.p2p):
             junk = [chance.randbytes(chance.randrange(1, 4_000)) for _ in range(12)]
@@ -393,9 +393,7 @@ async def test_random_bytes_at_every_door_stop_nothing(tmp_path: Path) -> None:
                 b"PRI * HTTP/2.0\r\n\r\n",
             ]
             await asyncio.gather(*(send_raw(port, data) for data in junk))
-        calls = [
-            client._channel.unary_unary(f"/dchat.v1.{name}") for name in ("TxService/Broadcast", "StateService/GetTx")
-        ]
+        calls = [channel.unary_unary(f"/dchat.v1.{name}") for name in ("TxService/Broadcast", "StateService/GetTx")]
         for call in calls:
             with pytest.raises(grpc.aio.AioRpcError):
                 await call(chance.randbytes(300), timeout=5)

@@ -17,7 +17,6 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from dchat.client.client import Client
 from proto.dchat.v1 import governance_service_pb2, service_pb2, staking_service_pb2
 from tests.support.node.running import Running, running_node
 
@@ -45,9 +44,9 @@ def unreadable(method: MethodDescriptor, chance: random.Random) -> Iterator[byte
             yield data
 
 
-async def ask(client: Client, method: MethodDescriptor, data: bytes) -> None:
+async def ask(channel: grpc.aio.Channel, method: MethodDescriptor, data: bytes) -> None:
     """Raises AioRpcError."""
-    channel, path = client._channel, path_of(method)
+    path = path_of(method)
     if method.client_streaming:
         async for _ in channel.stream_stream(path)(iter([data]), timeout=10):
             pass
@@ -70,13 +69,13 @@ async def test_bytes_that_are_no_request_are_the_clients_fault(
     """Row 13: of every method the same: INVALID_ARGUMENT that says which and why, counted, and no traceback."""
     chance = random.Random(12)
     assert {path_of(method) for method in METHODS} >= {"/dchat.v1.TxService/Broadcast", "/grpc.health.v1.Health/Watch"}
-    async with running_node(tmp_path) as running, running.client() as client:
+    async with running_node(tmp_path) as running, running.client() as client, running.channel() as channel:
         before = counted(running, "INVALID_ARGUMENT")
         with caplog.at_level(logging.DEBUG, logger="grpc"):
             for method in METHODS:
                 for data, _ in zip(unreadable(method, chance), range(3), strict=False):
                     with pytest.raises(grpc.aio.AioRpcError) as refused:
-                        await ask(client, method, data)
+                        await ask(channel, method, data)
                     details = refused.value.details() or ""
                     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT, path_of(method)
                     assert details.startswith(path_of(method))
@@ -87,10 +86,10 @@ async def test_bytes_that_are_no_request_are_the_clients_fault(
 
 
 async def test_an_unreadable_message_in_a_stream_ends_it_after_the_answers_before(tmp_path: Path) -> None:
-    async with running_node(tmp_path) as running, running.client() as client:
+    async with running_node(tmp_path) as running, running.channel() as channel:
         method = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"].methods_by_name["ServerReflectionInfo"]
         good = reflection_pb2.ServerReflectionRequest(list_services="").SerializeToString()
-        call = client._channel.stream_stream(path_of(method))(iter([good, b"\xff"]), timeout=10)
+        call = channel.stream_stream(path_of(method))(iter([good, b"\xff"]), timeout=10)
         assert b"dchat.v1.TxService" in await call.read()
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await call.read()
@@ -98,7 +97,7 @@ async def test_an_unreadable_message_in_a_stream_ends_it_after_the_answers_befor
 
 
 async def test_methods_that_are_not_there_stay_unimplemented(tmp_path: Path) -> None:
-    async with running_node(tmp_path) as running, running.client() as client:
+    async with running_node(tmp_path) as running, running.channel() as channel:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await client._channel.unary_unary("/dchat.v1.ChainService/Nothing")(b"\xff", timeout=10)
+            await channel.unary_unary("/dchat.v1.ChainService/Nothing")(b"\xff", timeout=10)
         assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED

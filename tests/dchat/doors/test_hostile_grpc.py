@@ -97,7 +97,7 @@ async def test_many_large_requests_of_one_connection_hold_little(whole: bool, tm
 
 async def test_requests_that_are_refused_are_not_remembered(tmp_path: Path) -> None:
     """audit 13: before, each stayed in memory until a full garbage collection, which a node seldom makes."""
-    async with running_node(tmp_path) as running, running.client() as client:
+    async with running_node(tmp_path) as running, running.channel() as channel:
         gc.collect()
         gc.disable()
         try:
@@ -105,7 +105,7 @@ async def test_requests_that_are_refused_are_not_remembered(tmp_path: Path) -> N
             async with peak() as grown:
                 for _ in range(60):
                     with pytest.raises(grpc.aio.AioRpcError) as refused:
-                        await client._channel.unary_unary(BROADCAST)(junk, timeout=10)
+                        await channel.unary_unary(BROADCAST)(junk, timeout=10)
                     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         finally:
             gc.enable()
@@ -115,12 +115,12 @@ async def test_requests_that_are_refused_are_not_remembered(tmp_path: Path) -> N
 async def test_requests_that_are_being_answered_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """grpc#39803: with requests of the largest size waiting for their answers, the next is told to try later."""
     monkeypatch.setattr(grpc_guard, "REQUESTS_BYTES_MAX", 10 * MIB)
-    async with running_node(tmp_path) as running, running.client() as client:
+    async with running_node(tmp_path) as running, running.channel() as channel:
         guard = guard_of(running)
         never = asyncio.Event()
         monkeypatch.setattr(running.node.pool, "submit", lambda tx, **_: never.wait())
         request = pb.BroadcastRequest(tx=bytes(4_000_000)).SerializeToString()
-        calls = [client._channel.unary_unary(BROADCAST)(request, timeout=30) for _ in range(8)]
+        calls = [channel.unary_unary(BROADCAST)(request, timeout=30) for _ in range(8)]
         done, waiting = await asyncio.wait([asyncio.ensure_future(call) for call in calls], timeout=3)
         codes = {error.code() for call in done if isinstance(error := call.exception(), grpc.aio.AioRpcError)}
         assert (len(waiting), codes) == (1, {grpc.StatusCode.RESOURCE_EXHAUSTED})
@@ -233,9 +233,9 @@ async def test_a_client_that_floods_loses_its_connection(path: str, tmp_path: Pa
 
 async def test_reflection_takes_small_questions_and_not_for_ever(tmp_path: Path) -> None:
     """audit 13: a service that is not ours has the same limits."""
-    async with running_node(tmp_path) as running, running.client() as client:
+    async with running_node(tmp_path) as running, running.channel() as channel:
         path = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
-        call = client._channel.stream_stream(path)(iter([bytes(5_000)]), timeout=10)
+        call = channel.stream_stream(path)(iter([bytes(5_000)]), timeout=10)
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await call.read()
         assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc.aio
+
 from consensus.p2p.conn.node_key import NodeKey
 from dchat.app.genesis_params import Changes
 from dchat.client.client import Client
@@ -47,6 +49,10 @@ class Running:
 
     def account(self, name: str) -> Identity:
         return identity.load(self.network.folder / self.network.accounts[name])
+
+    def channel(self) -> grpc.aio.Channel:
+        """A connection to its gRPC door that says what it is told to: what no client would."""
+        return grpc.aio.insecure_channel(self.grpc)
 
     def client(self) -> Client:
         return Client(self.grpc)
