@@ -143,7 +143,7 @@ async def measure_curve(bench: Bench, arguments: argparse.Namespace, result: dic
 
 async def measure_overload(bench: Bench, arguments: argparse.Namespace, result: dict[str, Any]) -> None:
     most = await saturate(bench, arguments, result)
-    bench.stock.fill(int(1.3 * most * arguments.overload_seconds))
+    bench.stock.fill(int(1.1 * most * arguments.overload_seconds))
     seen: list[float] = []
 
     async def look() -> None:
@@ -224,7 +224,7 @@ def planned(arguments: argparse.Namespace) -> int:
     """How many are signed before the network is there."""
     full = arguments.seconds * arguments.guess
     rates = sum(arguments.rates) if arguments.rates else sum(SHARES) * arguments.guess + FIXED_RATE
-    more = 0.0 if arguments.overload else rates * arguments.seconds
+    more = 1.1 * arguments.guess * arguments.overload_seconds if arguments.overload else rates * arguments.seconds
     return int(WARM_UP + full + more)
 
 
