@@ -30,9 +30,12 @@ from dchat.doors.jsonrpc.hub import Hub
 from dchat.doors.jsonrpc.table import Kept
 from dchat.doors.jsonrpc.websocket import Sockets
 from dchat.doors.metrics.exposition import Registry, counter, gauge, labelled, memory_bytes, plain_counters
+from dchat.doors.metrics.machine import build_metrics, memory_metrics
+from dchat.doors.metrics.votes import SeenVotes
 from dchat.doors.reads.limits import RateLimit
 from dchat.retention.retention import Retention
 from genesis.build import TOKENS_PER_POWER
+from proto.dchat.v1 import staking_service_pb2
 
 BlockEvents: TypeAlias = Callable[[], Sequence[Event]]  # those of the last saved block's begin and end
 
@@ -84,13 +87,19 @@ class NodeMetrics:
         self._events: Counter[str] = Counter()  # by their kind
         self._validated = self._missed = 0
         self._last_saved_ns = 0
+        self._seen = SeenVotes(is_behind=views.is_catching_up)
+        registry.add(build_metrics)
+        registry.add(memory_metrics)
         registry.add(self._contract)
+        registry.add(self._validator)
+        registry.add(self._seen.collect)
         registry.add(self._chain)
         registry.add(self._upgrade)
         registry.add(self._engine)
         registry.add(self._network)
 
     def block_saved(self, saved: SavedBlock) -> None:
+        self._seen.block_saved(saved)
         self._events.update([event.type for event in self._block_events()])
         now = time.monotonic_ns()
         if self._last_saved_ns:
@@ -108,11 +117,8 @@ class NodeMetrics:
     def _contract(self) -> Iterator[Metric]:
         views = self._views
         traffic = views.switch.socket_bytes()
-        stake, missed = self._on_chain()
         yield gauge("dchat_chain_height", "Height of the last saved block.", views.answers.height)
         yield counter("dchat_validator_blocks_validated", "Blocks whose commit has our vote.", self._validated)
-        yield counter("dchat_validator_missed_blocks", "Blocks that the chain counts as missed by us.", missed)
-        yield gauge("dchat_validator_stake_amount", "Our validator's stake, in DCHAT.", stake)
         yield gauge("dchat_network_connected_peers", "Peers connected.", len(views.switch.peers))
         yield labelled(
             CounterMetricFamily,
@@ -140,26 +146,44 @@ class NodeMetrics:
             "dchat_parts_failing", "Parts that failed and are not well again; /ready names them.", len(faults.down)
         )
 
-    def _on_chain(self) -> tuple[float, int]:
-        """(our stake in DCHAT, our missed blocks), as signing info and slashing have them; of a key that is not
-        staked, what the engine counts."""
+    def _validator(self) -> Iterator[Metric]:
+        """Of our own key, as signing info and staking have it; of a key that is not staked, what the engine counts."""
+        views = self._views
+        record = self._record()
+        stake, missed = views.voting_power * float(TOKENS_PER_POWER), self._missed
+        if record is not None:
+            stake, missed = record.tokens / UDCHAT_PER_DCHAT, record.signing.missed_total
+        yield counter("dchat_validator_missed_blocks", "Blocks that the chain counts as missed by us.", missed)
+        yield gauge("dchat_validator_stake_amount", "Our validator's stake, in DCHAT.", stake)
+        yield gauge(
+            "dchat_validator_voting_power", "Our voting power; 0: this node is no validator now.", views.voting_power
+        )
+        yield gauge(
+            "dchat_validator_jailed",
+            "1 while our validator is jailed: it has no vote until it is released.",
+            float(record is not None and record.jailed),
+        )
+
+    def _record(self) -> staking_service_pb2.ValidatorInfo | None:
+        """Ours on the chain; None: not staked, or the chain did not begin."""
         views = self._views
         try:
             found = EconomyQueries(views.answers.queries).validator(
                 consensus_address=views.me.validator_address, height=views.answers.height
             )
         except StateError:  # before the chain began
-            return 0.0, self._missed
-        if not found.HasField("validator"):
-            return views.voting_power * TOKENS_PER_POWER, self._missed
-        return found.validator.tokens / UDCHAT_PER_DCHAT, found.validator.signing.missed_total
+            return None
+        return found.validator if found.HasField("validator") else None
 
     def _is_partitioned(self) -> bool:
+        """By the chain's own pace: a chain that waits for a transaction is whole, if it has peers."""
         views = self._views
         rounds = views.driver.round_state
         if len(rounds.validators) <= 1 or views.height_age_s < PARTITION_AFTER_S:
             return False
-        return len(views.switch.peers) == 0 or self._power_heard() <= two_thirds(rounds.validators.total_power)
+        if not views.switch.peers:
+            return True
+        return views.why_no_block() is not None and self._power_heard() <= two_thirds(rounds.validators.total_power)
 
     def _power_heard(self) -> int:
         """Voting power whose prevotes of the running round are here."""
@@ -175,6 +199,13 @@ class NodeMetrics:
             ("type",),
             [((kind,), count) for kind, count in sorted(self._events.items())],
         )
+        views = self._views
+        yield gauge("dchat_chain_height_age_seconds", "Seconds since this node saved a block.", views.height_age_s)
+        yield gauge(
+            "dchat_chain_block_late",
+            "1 when a block is late by the chain's own pace; a chain that waits for a transaction is not late.",
+            float(not views.is_catching_up() and views.why_no_block() is not None),
+        )
 
     def _upgrade(self) -> Iterator[Metric]:
         """Nothing without a plan: a share of 0 would be an alarm."""
@@ -187,6 +218,16 @@ class NodeMetrics:
                 "dchat_upgrade_ready_power_ratio",
                 "Share of the voting power that announced it can run the planned upgrade; absent without a plan.",
                 told.ready_power / told.total_power,
+            )
+            yield gauge(
+                "dchat_upgrade_known",
+                "1 when this build can carry out the planned upgrade, 0 when it cannot; absent without a plan.",
+                float(told.plan.name in self._views.known_upgrades),
+            )
+            yield gauge(
+                "dchat_upgrade_blocks_left",
+                "Blocks until the height of the planned upgrade; absent without a plan.",
+                max(0, told.plan.height - answers.height),
             )
 
     def _engine(self) -> Iterator[Metric]:
@@ -257,6 +298,13 @@ class NodeMetrics:
             "Tasks of the network that failed and began anew, by name.",
             ("part",),
             [((name,), count) for name, count in switch.children.failures.items()],
+        )
+        yield labelled(
+            GaugeMetricFamily,
+            "dchat_network_peer_round_trip_seconds",
+            "How long the last ping of this peer took; absent until one was answered.",
+            ("peer",),
+            [((peer.id,), peer.round_trip_s) for peer in switch.peer_statuses() if peer.round_trip_s],
         )
         held = CounterMetricFamily(
             "dchat_network_held_seconds", "How long peers were not read from, for what their messages cost."
@@ -348,6 +396,7 @@ def storage_metrics(retention: Retention, floor_bytes: int) -> Iterator[Metric]:
         [((name,), float(size)) for name, size in disk.sizes.items()],
     )
     yield gauge("dchat_disk_free_bytes", "Free bytes of the disk with the databases.", disk.free_bytes)
+    yield gauge("dchat_disk_size_bytes", "Bytes of the disk with the databases.", disk.size_bytes)
     yield gauge("dchat_disk_floor_bytes", "Free bytes below which this node stops.", floor_bytes)
     forecast = disk.forecast()
     if forecast is None:

@@ -54,7 +54,7 @@ class DiskUse:
         self._folders = dict(folders)
         self._samples: deque[Sample] = deque(maxlen=SAMPLES_MAX)
         self.sizes: dict[str, int] = {}
-        self.free_bytes = 0
+        self.free_bytes = self.size_bytes = 0  # of the file system
 
     @property
     def total_bytes(self) -> int:
@@ -64,7 +64,8 @@ class DiskUse:
         """at_s: of any clock that does not jump."""
         self.sizes = {name: folder_bytes(folder) for name, folder in self._folders.items()}
         first = next(iter(self._folders.values()))
-        self.free_bytes = shutil.disk_usage(first if first.exists() else first.parent).free
+        disk = shutil.disk_usage(first if first.exists() else first.parent)
+        self.free_bytes, self.size_bytes = disk.free, disk.total
         self._samples.append(Sample(at_s, height, self.total_bytes))
 
     def forecast(self) -> Forecast | None:

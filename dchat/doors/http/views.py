@@ -127,9 +127,10 @@ class Views:
             return f"{place}, waits for {waits}" if waits else place
         if len(self.driver.state.validators) > 1 and not self.switch.peers:
             return "no peers"
-        return self._why_no_block() or self.faults.not_served
+        return self.why_no_block() or self.faults.not_served
 
-    def _why_no_block(self) -> str | None:
+    def why_no_block(self) -> str | None:
+        """None: no block is late, by this chain's own pace."""
         began_ns = self.driver.metrics.began_ns
         return why_no_block(
             self.driver.round_state,
@@ -387,6 +388,7 @@ def peer_json(peer: PeerStatus) -> dict[str, Any]:
         "bytes_out": peer.bytes_out,
         "held_seconds": round(peer.held_s, 3),
         "useless_messages": peer.useless_messages,
+        "round_trip_seconds": round(peer.round_trip_s, 6) or None,
     }
 
 

@@ -12,7 +12,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
@@ -71,6 +71,7 @@ class Registry:
             registry=self._registry,
         )
         self._registry.register(self)
+        ProcessCollector(registry=self._registry)
 
     @property
     def prometheus(self) -> CollectorRegistry:
