@@ -35,7 +35,7 @@ from dchat.doors.metrics.votes import SeenVotes
 from dchat.doors.reads.limits import RateLimit
 from dchat.retention.retention import Retention
 from genesis.build import TOKENS_PER_POWER
-from proto.dchat.v1 import staking_service_pb2
+from proto.dchat.v1 import service_pb2, staking_service_pb2
 
 BlockEvents: TypeAlias = Callable[[], Sequence[Event]]  # those of the last saved block's begin and end
 
@@ -220,15 +220,21 @@ class NodeMetrics:
                 told.ready_power / told.total_power,
             )
             yield gauge(
-                "dchat_upgrade_known",
-                "1 when this build can carry out the planned upgrade, 0 when it cannot; absent without a plan.",
-                float(told.plan.name in self._views.known_upgrades),
+                "dchat_upgrade_ready",
+                "1 when this build can carry out the planned upgrade, or its validator announced one that can; else 0; "
+                "absent without a plan.",
+                float(told.plan.name in self._views.known_upgrades or self._announced(told)),
             )
             yield gauge(
                 "dchat_upgrade_blocks_left",
                 "Blocks until the height of the planned upgrade; absent without a plan.",
                 max(0, told.plan.height - answers.height),
             )
+
+    def _announced(self, told: service_pb2.GetUpgradeResponse) -> bool:
+        """Whether our validator said that it has a build for the plan: the one that runs may be the old one."""
+        address = self._views.me.validator_address
+        return any(one.address == address and told.plan.name in one.names for one in told.validators)
 
     def _engine(self) -> Iterator[Metric]:
         metrics = self._views.driver.metrics

@@ -1,3 +1,3 @@
-"""Prometheus' text from plain counters, and the loop's lag."""
+"""Prometheus' text from plain counters, the loop's lag, the machine, and what blocks say of other validators."""
 
-__all__ = ["exposition", "loop_lag"]
+__all__ = ["exposition", "loop_lag", "machine", "votes"]
