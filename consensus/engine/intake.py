@@ -18,7 +18,13 @@ from consensus.core import events as core_events
 from consensus.core.core import Core
 from consensus.core.events import BlockComplete, BlockValidated, Input, PeerMajority, Step, VoteKind
 from consensus.core.votes import VoteSet, one_third
-from consensus.engine.incoming.checks import BadSignatureFromPeer, check_extension, check_proposal, check_vote
+from consensus.engine.incoming.checks import (
+    BadSignatureFromPeer,
+    check_extension,
+    check_proposal,
+    check_vote,
+    verify_together,
+)
 from consensus.engine.incoming.excuses import Excuses
 from consensus.engine.incoming.inbox import Inbox
 from consensus.engine.incoming.inputs import Logged, MajorityIn, Message, PartIn, ProposalIn, VoteIn
@@ -32,8 +38,10 @@ from consensus.state.state import State
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import parts_max
 from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
+from crypto import native
 
 BAD_PART_WEIGHT: Final = 4  # 64 KiB
+VOTES_TOGETHER_MAX: Final = 63  # and the one before them: 1.3 ms of verification at once
 SECONDS_MAX: Final = 64  # conflicting votes of a key that count in a height because a peer claims a majority for them
 
 log = structlog.get_logger(__name__)
@@ -295,6 +303,8 @@ class Intake:
         """
         vote, state = message.vote, self._state()
         validators = state.last_validators if late else state.validators
+        if not late and message.peer_id and native.is_used():
+            self._verify_with_waiting(message, state)
         try:
             check_vote(vote, validators, state.chain_id, self._executor.signatures)
             app = None if late or not message.peer_id else self._executor.app
@@ -309,6 +319,25 @@ class Intake:
         if message.peer_id:
             self._watch.saw_vote(vote)
         return True
+
+    def _verify_with_waiting(self, message: VoteIn, state: State) -> None:
+        """With what else its sender has waiting, which pays for them: a batch costs less than half of them one by one.
+
+        Without the native part it costs the same, and each is verified when it is its turn.
+        """
+        vote, signatures = message.vote, self._executor.signatures
+        key = state.validators.pub_keys[vote.validator_index] if vote.validator_index < len(state.validators) else None
+        if key is None or (key, vote.sign_bytes(state.chain_id), vote.signature) in signatures:
+            return
+        waiting = self._inbox.waiting_votes(message.peer_id, VOTES_TOGETHER_MAX)
+        votes = [vote, *(other for other in waiting if other.height == vote.height and not self._has(other))]
+        verify_together(votes, state.validators, state.chain_id, signatures)
+
+    def _has(self, vote: Vote) -> bool:
+        if vote.type not in (PREVOTE, PRECOMMIT):
+            return False
+        votes = self._core.votes(VoteKind(vote.type), vote.round)
+        return votes.by_validator.get(vote.validator_index) is not None
 
     def _take_late_precommit(self, message: VoteIn) -> bool:
         """Of the last height: it makes the commit in the next block more complete. Whether none is missing now."""

@@ -107,6 +107,7 @@ class ValidatorSet:
     priorities: tuple[int, ...]
     current: Validator | None  # the last increment's proposer, as it stood then; may have left by an update since
     _rounds: dict[int, int] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)  # three states hold each set
 
     # -------------------------------------------------------------------------------------------- making one
 
@@ -266,10 +267,14 @@ class ValidatorSet:
 
     def encode(self) -> bytes:
         """Protobuf bytes. The total is written as 0: who reads it must add up."""
-        pieces = [message_field(b"\x0a", validator.encode()) for validator in self]
-        if self.current is not None:
-            pieces.append(message_field(b"\x12", self.current.encode()))
-        return b"".join(pieces)
+        encoded = self._encoded
+        if encoded is None:
+            pieces = [message_field(b"\x0a", validator.encode()) for validator in self]
+            if self.current is not None:
+                pieces.append(message_field(b"\x12", self.current.encode()))
+            encoded = b"".join(pieces)
+            object.__setattr__(self, "_encoded", encoded)
+        return encoded
 
     def to_proto(self) -> pb.ValidatorSet:
         return pb.ValidatorSet.FromString(self.encode())

@@ -48,13 +48,21 @@ class Vote:
     extension: bytes = b""
     extension_signature: bytes = b""
     _encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    _signs: tuple[str, bytes] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def is_nil(self) -> bool:
         return self.block_id.is_zero
 
     def sign_bytes(self, chain_id: str) -> bytes:
-        return canonical.vote_sign_bytes(chain_id, self.type, self.height, self.round, self.block_id, self.timestamp_ns)
+        known = self._signs
+        if known is None or known[0] != chain_id:
+            signs = canonical.vote_sign_bytes(
+                chain_id, self.type, self.height, self.round, self.block_id, self.timestamp_ns
+            )
+            known = chain_id, signs
+            object.__setattr__(self, "_signs", known)
+        return known[1]
 
     def extension_sign_bytes(self, chain_id: str) -> bytes:
         return canonical.extension_sign_bytes(chain_id, self.height, self.round, self.extension)

@@ -7,6 +7,7 @@ Source: CometBFT v0.38, consensus/state.go (defaultSetProposal), types/vote_set.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from consensus.abci.interface import Application, VerifyVoteExtensionRequest
@@ -17,6 +18,7 @@ from consensus.types.parts import PARTS_MAX, parts_max
 from consensus.types.validators import ValidatorSet
 from consensus.types.vote import PRECOMMIT, Proposal, Vote
 from crypto.batch import SignatureCache
+from crypto.keys import SIGNATURE_BYTES
 
 # A vote must fit into a record of the log: the extension, and the small fields with two signatures.
 EXTENSION_BYTES_LOGGED_MAX: Final = PAYLOAD_BYTES_MAX - 1_024
@@ -57,6 +59,24 @@ def check_vote(vote: Vote, validators: ValidatorSet, chain_id: str, signatures: 
         )
     if not signatures.verify((key, vote.sign_bytes(chain_id), vote.signature)):
         raise BadSignatureFromPeer(f"{where}: not signed by {key.address.hex()}")
+
+
+def verify_together(votes: Iterable[Vote], validators: ValidatorSet, chain_id: str, signatures: SignatureCache) -> None:
+    """Remember which of them are signed by whom they name, in one batch. Nothing is judged: `check_vote` does that."""
+    checks = []
+    for vote in votes:
+        index = vote.validator_index
+        if not 0 <= index < len(validators) or len(vote.signature) != SIGNATURE_BYTES:
+            continue
+        key = validators.pub_keys[index]
+        try:
+            vote.validate()
+        except InvalidVote:
+            continue
+        if vote.validator_address == key.address:
+            checks.append((key, vote.sign_bytes(chain_id), vote.signature))
+    if len(checks) > 1:
+        signatures.verify_many(checks)
 
 
 def check_extension(vote: Vote, validators: ValidatorSet, state: State, app: Application | None) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final, Protocol
 
 from consensus.core.events import VoteKind
@@ -155,6 +156,14 @@ class Inbox:
         self._count -= 1
         self._left(queue, message)
         return message
+
+    def waiting_votes(self, peer_id: str, most: int) -> Iterator[Vote]:
+        """Those of this peer that are next of its first lane; they stay."""
+        queue = self._queues.get(peer_id)
+        if queue is not None:
+            for message in islice(queue.first, most):
+                if isinstance(message, VoteIn):
+                    yield message.vote
 
     def _give_turn(self, queue: _Queue, *, first: bool) -> None:
         """After a message has entered one of its lanes."""
