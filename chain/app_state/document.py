@@ -311,7 +311,7 @@ def _economics(root: Mapping[str, Any]) -> EconomicsGenesis:
 
 def _integer(where: str, value: object) -> int:
     """Decimal digits without sign or leading zeros; at most 2**64 - 1."""
-    if isinstance(value, str) and 1 <= len(value) <= 20 and value.isascii() and value.isdigit():
+    if isinstance(value, str) and 1 <= len(value) <= 20 and not value.strip("0123456789"):
         number = int(value)
         if number <= UINT64_MAX and str(number) == value:
             return number
