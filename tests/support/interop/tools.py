@@ -61,6 +61,31 @@ def go_tool(name: str, package: str, version: str) -> Path:
     return path
 
 
+def deb_tool(name: str, package: str) -> Path:
+    """A program of a Debian package that is not installed: it would start a service. Fetched once and unpacked."""
+    if (there := shutil.which(name)) is not None:
+        return Path(there)
+    folder = cache() / "deb" / package
+    path = folder / "usr" / "bin" / name
+    if path.exists():
+        return path
+    apt = found("apt-get", f"{name} is of Debian's package {package}")
+    unpack = found("dpkg-deb", f"{name} is of Debian's package {package}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for fetch in (["download", package], ["update"], ["download", package]):
+        done = subprocess.run(
+            [apt, *fetch], cwd=folder, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False
+        )
+        if fetch[0] == "download" and done.returncode == 0:
+            break
+    archives = sorted(folder.glob("*.deb"))
+    if not archives:
+        pytest.skip(f"apt-get download {package}: it cannot be fetched: {done.stderr[-300:]}")
+    subprocess.run([unpack, "-x", str(archives[-1]), str(folder)], check=True, timeout=BUILD_TIMEOUT_S)
+    archives[-1].unlink()
+    return path
+
+
 def module_version(go: str, path: Path) -> str:
     """Of the module that a Go binary was built from."""
     said = subprocess.run([go, "version", "-m", path], capture_output=True, text=True, check=False).stdout
