@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from dchat.config.models import Config
 from dchat.devnet.network import free_ports
 from dchat.home.home import Home
 from tests.support.interop.cometbft import VERSION, binary
@@ -138,19 +137,4 @@ async def test_its_inspect_finds_no_databases_of_its_own(tmp_path: Path) -> None
     row(
         "CometBFT", VERSION, "`cometbft inspect` over a home of ours",
         "does not apply: it reads databases of its own layout and finds none; ours are read by `dchat database`",
-    )  # fmt: skip
-
-
-def test_there_is_no_remote_signer_for_its_harness() -> None:
-    """When there is one, this fails, and the harness is to be tried."""
-    options = {
-        f"{section}.{name}"
-        for section, field in Config.model_fields.items()
-        for name in getattr(field.annotation, "model_fields", {})
-    }
-    assert "validator.identity_file" in options
-    assert [one for one in options if "signer" in one or "laddr" in one] == []
-    row(
-        "tm-signer-harness", "not run", "its acceptance tests of remote signers",
-        "does not apply yet: a validator here signs with the key in its home; there is no remote signer to try",
     )  # fmt: skip

@@ -1,27 +1,157 @@
-"""`dchat signer`: carry the record of what this validator's key signed to another home."""
+"""`dchat signer`: sign for a validator on another machine; make such a key; carry the record of what a key signed."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
+from consensus.formats.errors import InvalidDocument
+from consensus.p2p.conn.node_key import is_node_id
+from consensus.privval.channel import SignerAddress
 from consensus.system.files import write_new_secret
-from dchat.cli.database.group import held
-from dchat.cli.terminal.base import Command, Group, InputFile, Refusal, current_home, echo, read_input
+from dchat.cli.terminal.ask import ChainId
+from dchat.cli.terminal.base import (
+    Command,
+    Exit,
+    Group,
+    InputFile,
+    Refusal,
+    current_home,
+    echo,
+    home_root,
+    load_config,
+    read_input,
+)
+from dchat.home import logs
+from dchat.home.errors import HomeError
+from dchat.home.home import Home, load_genesis
+from dchat.home.home_lock import hold_home
+from dchat.signer.files import SignerFiles
 from dchat.upkeep.errors import UpkeepError
 from dchat.upkeep.sign_record import BYTES_MAX, export_record, import_record, position_text
 
 
-@click.group("signer", cls=Group)
-def signer() -> None:
-    """The record of what this validator's key signed: carry it to where the key goes."""
+def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The files of a signer that has no home."""
+    place = click.Path(dir_okay=False, path_type=Path)
+    for name, what in (("--state-file", "Its record"), ("--key-file", "The consensus key")):
+        command = click.option(name, type=place, help=f"{what}, instead of the home's.")(command)
+    return command
+
+
+@click.group("signer", cls=Group, invoke_without_command=True)
+@click.option("--connect", metavar="ADDRESS", help="Where the validator listens: tcp://HOST:PORT or unix://PATH.")
+@click.option("--chain-id", type=ChainId(), help="The only chain that is signed for. Default: of the home's genesis.")
+@click.option(
+    "--allow-node-id", metavar="ID", help="Sign for this node alone, over TCP; `dchat signer` learns it there."
+)
+@file_options
+@click.option("--log-level", help="debug, info, warning or error.")
+@click.option("--json-logs", is_flag=True, help="JSON lines instead of key=value.")
+@click.pass_context
+def signer(
+    context: click.Context,
+    connect: str | None,
+    chain_id: str | None,
+    allow_node_id: str | None,
+    key_file: Path | None,
+    state_file: Path | None,
+    log_level: str | None,
+    json_logs: bool,
+) -> None:
+    """Sign for a validator on another machine, ours or a CometBFT node, until SIGTERM or Ctrl-C: the key stays here.
+
+    The validator listens (priv_validator_laddr), and this dials it, again and again. What contradicts the record of
+    what was signed is refused. See docs/signer.md.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if connect is None:
+        raise click.UsageError("missing --connect: where the validator listens")
+    from dchat.signer.process import SignerOptions, run_signer
+
+    config = load_config(home_root(), flags={"log.level": log_level, "log.json_lines": json_logs or None}).config
+    home = Home.of(home_root(), config)
+    logs.configure(level=config.log.level, json_lines=config.log.json_lines, name="signer")
+    files = _files(key_file, state_file)
+    try:
+        address = SignerAddress.parse(connect)
+        chain_id = chain_id or (load_genesis(home).chain_id if home.genesis.exists() and key_file is None else None)
+    except (InvalidDocument, HomeError) as error:
+        raise Refusal(f"{error}", Exit.USAGE) from None
+    if not chain_id:
+        raise click.UsageError("missing --chain-id: there is no genesis in the home that would tell it")
+    if allow_node_id and not is_node_id(allow_node_id):
+        raise click.UsageError(f"--allow-node-id: {allow_node_id!r} is no node id: 40 hex characters, lower case")
+    options = SignerOptions(chain_id, address, allow_node_id or "")
+    if key_file is not None:
+        code = run_signer(files, options)
+    else:
+        try:
+            with hold_home(home):
+                code = run_signer(files, options)
+        except HomeError as error:
+            raise Refusal(str(error)) from None
+    if code:
+        raise SystemExit(code)
+
+
+def _files(key_file: Path | None, state_file: Path | None) -> SignerFiles:
+    if (key_file is None) != (state_file is None):
+        raise click.UsageError("--key-file and --state-file are given together: a record is of one key")
+    if key_file is None or state_file is None:
+        return SignerFiles.of(current_home()[0])
+    return SignerFiles(key_file.expanduser().absolute(), state_file.expanduser().absolute())
+
+
+@signer.command("init", cls=Command)
+@file_options
+def init_command(key_file: Path | None, state_file: Path | None) -> None:
+    """Make a new consensus key with its empty record, and the key that its connection shows. Nothing is overwritten."""
+    files = _files(key_file, state_file)
+    with _plainly():
+        files.make()
+        _show(files)
+
+
+@signer.command("show", cls=Command)
+@file_options
+def show_command(key_file: Path | None, state_file: Path | None) -> None:
+    """What a validator is told of this signer: public key, address, id. Nothing of it is secret."""
+    files = _files(key_file, state_file)
+    with _plainly():
+        _show(files)
+
+
+@contextlib.contextmanager
+def _plainly() -> Iterator[None]:
+    """Errors as one line. Without `dchat.cli.database.group`, which needs a node's rooms: this starts quickly."""
+    try:
+        yield
+    except HomeError as error:
+        raise Refusal(str(error), Exit.USAGE) from None
+
+
+def _show(files: SignerFiles) -> None:
+    """Raises HomeError, OSError."""
+    key = files.load_key()
+    echo(f"key file {files.key}")
+    echo(f"record {files.state}")
+    echo(f"public key {key.pub_key.bytes.hex()}")
+    echo(f"validator address {key.pub_key.address.hex()}")
+    echo(f"signer id {files.load_node_key().id}")
 
 
 @signer.command("export", cls=Command)
 @click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
 def export_command(output: Path) -> None:
     """Write how far this home's key has signed. Stop the node first, and do not start it again with this key."""
+    from dchat.cli.database.group import held
+
     home, _ = current_home()
     with held(home):
         text = export_record(home)
@@ -40,6 +170,8 @@ def import_command(source: Path) -> None:
 
     The next start first watches for some blocks whether the key is still used elsewhere.
     """
+    from dchat.cli.database.group import held
+
     home, _ = current_home()
     with held(home):
         try:

@@ -30,6 +30,8 @@ WITHOUT: Final = {
         for name in ("migrate", "prune", "reindex", "rollback")
     },
     "database sql": "it needs a PostgreSQL server: tests/dchat/sql types it, and asks what docs/sql.md asks",
+    "signer init": "docs/signer.md; tests/dchat/signer types it",
+    "signer show": "docs/signer.md; tests/dchat/signer types it",
     "signer export": "the node must not run: tests/dchat/upkeep",
     "signer import": "the node must not run: tests/dchat/upkeep",
     "light proxy": "it answers until it is stopped: tests/dchat/cli/test_light.py asks it",

@@ -1,0 +1,3 @@
+"""`dchat signer`: the process that signs for a validator on another machine."""
+
+__all__ = ["files", "process"]

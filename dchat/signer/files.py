@@ -1,0 +1,101 @@
+"""The files that a signer lives from: the key, the record of what it signed, and the key that its connection shows.
+
+    priv_validator_key.json    the consensus key, in CometBFT's form
+    priv_validator_state.json  how far it has signed; with its slots beside it while a signer runs
+    signer_node_key.json       beside the key: who we are to the validator over TCP
+
+All of them are mode 0600, and a signer refuses to start from others. A record is made together with its key alone.
+Source: docs/signer.md; CometBFT v0.38, privval/file.go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from consensus.documents.files import SignState, format_sign_state, format_validator_key, parse_validator_key
+from consensus.formats.errors import InvalidFile
+from consensus.p2p.conn.node_key import NodeKey
+from consensus.privval.errors import SignerStateInUse
+from consensus.privval.record import slots_path
+from consensus.system.files import is_private, write_new_secret
+from crypto.keys import Ed25519PrivKey, PrivKey
+from dchat.home.errors import HomeError
+from dchat.home.home import Home
+
+NODE_KEY: Final = "signer_node_key.json"
+
+
+@dataclass(frozen=True)
+class SignerFiles:
+    key: Path
+    state: Path
+
+    @staticmethod
+    def of(home: Home) -> SignerFiles:
+        return SignerFiles(home.validator_key, home.sign_state)
+
+    @property
+    def node_key(self) -> Path:
+        return self.key.with_name(NODE_KEY)
+
+    def make(self) -> None:
+        """A new key with its empty record. Raises HomeError: there is one already, or only one of both; OSError."""
+        for path in (self.key, self.state):
+            if path.exists():
+                raise HomeError(f"{path} exists; a key and its record are never overwritten")
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_new_secret(self.state, format_sign_state(SignState()) + "\n")  # a stop in between leaves no key without
+        write_new_secret(self.key, format_validator_key(Ed25519PrivKey.from_seed(secrets.token_bytes(32))) + "\n")
+
+    def load_key(self) -> PrivKey:
+        """Raises HomeError."""
+        self._check_private(self.key)
+        try:
+            return parse_validator_key(self.key.read_bytes())
+        except (OSError, InvalidFile) as error:
+            raise HomeError(f"{self.key}: {error}") from None
+
+    def load_node_key(self) -> NodeKey:
+        """Made where it is missing. Raises HomeError, OSError."""
+        if not self.node_key.exists():
+            NodeKey.generate().save(self.node_key)
+        self._check_private(self.node_key)
+        try:
+            return NodeKey.load(self.node_key)
+        except ValueError as error:
+            raise HomeError(str(error)) from None
+
+    def check_record(self) -> None:
+        """That the record is there, and is nobody else's to read or write. Raises HomeError."""
+        if not self.state.exists():
+            raise HomeError(
+                f"{self.state} is missing: with an empty record this key could sign twice. Bring the record from where "
+                'the key last signed; only for a key that has never signed, write it: {"height":"0","round":0,"step":0}'
+            )
+        for path in filter(Path.exists, (self.state, slots_path(self.state))):
+            self._check_private(path)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """One process signs by a record. Raises SignerStateInUse, OSError."""
+        with self.state.with_suffix(".lock").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SignerStateInUse(f"{self.state}: another process signs by this record: stop it first") from None
+            yield
+
+    @staticmethod
+    def _check_private(path: Path) -> None:
+        """Raises HomeError."""
+        try:
+            if not is_private(path):
+                raise HomeError(f"{path}: others than its owner may use it; mend with: chmod 600 {path}")
+        except OSError as error:
+            raise HomeError(f"{path}: cannot be read: {error.strerror}") from None
