@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from consensus.formats.errors import InvalidDocument
 from consensus.system.errors import EngineError
 
 
-class BadSignerAddress(InvalidDocument):
+class BadSignerAddress(EngineError, ValueError):
     """A text is no address of a remote signer."""
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from consensus.formats.errors import InvalidDocument
 from consensus.p2p.conn.node_key import is_node_id
 from consensus.privval.channel import SignerAddress
+from consensus.privval.errors import BadSignerAddress
 from consensus.system.files import write_new_secret
 from dchat.cli.terminal.ask import ChainId
 from dchat.cli.terminal.base import (
@@ -81,7 +81,7 @@ def signer(
     try:
         address = SignerAddress.parse(connect)
         chain_id = chain_id or (load_genesis(home).chain_id if home.genesis.exists() and key_file is None else None)
-    except (InvalidDocument, HomeError) as error:
+    except (BadSignerAddress, HomeError) as error:
         raise Refusal(f"{error}", Exit.USAGE) from None
     if not chain_id:
         raise click.UsageError("missing --chain-id: there is no genesis in the home that would tell it")
