@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -103,8 +103,8 @@ class ForeignViews:
     def collect(self) -> Iterator[Metric]:
         engine, client = self._node.engine, self._client
         yield gauge("dchat_chain_height", "Height of the last saved block.", self._node.height)
-        yield gauge("dchat_network_connected_peers", "Peers connected.", len(self._node.peers))
-        yield gauge("dchat_memory_usage_bytes", "Resident memory.", memory_bytes())
+        yield gauge("dchat_network_connected_peers", "Peers that are connected.", len(self._node.peers))
+        yield gauge("dchat_memory_usage_bytes", "Resident memory of the process.", memory_bytes())
         yield from plain_counters("dchat_consensus", "Consensus", engine.driver.metrics, gauges=ENGINE_GAUGES)
         yield gauge("dchat_mempool_transactions", "Transactions that wait.", engine.pool.size)
         yield from plain_counters("dchat_mempool", "Mempool", engine.pool.metrics)
@@ -115,14 +115,21 @@ class ForeignViews:
 
 
 def call_metrics(calls: dict[str, Timing]) -> Iterator[Metric]:
-    columns: tuple[tuple[str, str, Callable[[Timing], float]], ...] = (
-        ("dchat_abci_calls", "Calls to the application.", lambda one: one.count),
-        ("dchat_abci_seconds", "Seconds from a call to its answer.", lambda one: one.sum_ns / NS_PER_S),
+    counts = [((method,), float(timing.count)) for method, timing in sorted(calls.items())]
+    yield labelled(CounterMetricFamily, "dchat_abci_calls", "Calls to the application.", ("method",), counts)
+    spent = [((method,), timing.sum_ns / NS_PER_S) for method, timing in sorted(calls.items())]
+    yield labelled(
+        CounterMetricFamily,
+        "dchat_abci_seconds",
+        "Seconds from calls of the application to their answers.",
+        ("method",),
+        spent,
     )
-    for name, text, value in columns:
-        samples = [((method,), value(timing)) for method, timing in sorted(calls.items())]
-        yield labelled(CounterMetricFamily, name, text, ("method",), samples)
     slowest = [((method,), one.max_ns / NS_PER_S) for method, one in sorted(calls.items())]
     yield labelled(
-        GaugeMetricFamily, "dchat_abci_longest_seconds", "The longest call since the start.", ("method",), slowest
+        GaugeMetricFamily,
+        "dchat_abci_longest_seconds",
+        "The longest call to the application since the start.",
+        ("method",),
+        slowest,
     )

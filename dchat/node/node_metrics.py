@@ -119,7 +119,7 @@ class NodeMetrics:
         traffic = views.switch.socket_bytes()
         yield gauge("dchat_chain_height", "Height of the last saved block.", views.answers.height)
         yield counter("dchat_validator_blocks_validated", "Blocks whose commit has our vote.", self._validated)
-        yield gauge("dchat_network_connected_peers", "Peers connected.", len(views.switch.peers))
+        yield gauge("dchat_network_connected_peers", "Peers that are connected.", len(views.switch.peers))
         yield labelled(
             CounterMetricFamily,
             "dchat_network_bandwidth_bytes",
@@ -127,11 +127,12 @@ class NodeMetrics:
             ("direction",),
             [(("in",), traffic["in"]), (("out",), traffic["out"])],
         )
-        yield gauge("dchat_memory_usage_bytes", "Resident memory.", memory_bytes())
+        yield gauge("dchat_memory_usage_bytes", "Resident memory of the process.", memory_bytes())
         yield gauge("dchat_native_used", "1 when the native part is used (docs/native.md).", native.is_used())
         yield gauge(
             "dchat_network_partition_detected",
-            "1 when no block came for long and fewer than 2/3 of the voting power vote in this round.",
+            "1 when a block is late and 2/3 of the voting power or less vote in this round, or when no block came for "
+            "30 s and there is no peer.",
             float(self._is_partitioned()),
         )
         faults = views.faults
@@ -249,7 +250,7 @@ class NodeMetrics:
         yield from self._timings()
         pool = self._views.pool
         yield gauge("dchat_mempool_transactions", "Transactions that wait.", pool.size)
-        yield gauge("dchat_mempool_bytes", "Their bytes.", pool.byte_size)
+        yield gauge("dchat_mempool_bytes", "Bytes of the transactions that wait.", pool.byte_size)
         yield gauge("dchat_mempool_door_limit", "Transactions beyond which doors say: try later.", pool.door_txs_max)
         yield gauge("dchat_mempool_commit_pace", "Transactions a second that blocks took lately.", pool.txs_per_second)
         yield gauge("dchat_mempool_queued", "Transactions on their way through admission.", pool.queued)
@@ -266,14 +267,31 @@ class NodeMetrics:
         """How long the stages of a height took."""
         metrics = self._views.driver.metrics
         timings = {name: value for name in metrics.__slots__ if isinstance(value := getattr(metrics, name), Timing)}
-        columns: tuple[tuple[type[Metric], str, str, Callable[[Timing], float]], ...] = (
-            (CounterMetricFamily, "seconds", "Seconds in a stage.", lambda timing: timing.sum_ns / 1e9),
-            (CounterMetricFamily, "runs", "How often a stage ran.", lambda timing: timing.count),
-            (GaugeMetricFamily, "longest_seconds", "The longest run of a stage.", lambda timing: timing.max_ns / 1e9),
+
+        def of(value: Callable[[Timing], float]) -> list[tuple[tuple[str, ...], float]]:
+            return [((stage,), value(timing)) for stage, timing in timings.items()]
+
+        yield labelled(
+            CounterMetricFamily,
+            "dchat_consensus_stage_seconds",
+            "Seconds spent in a stage of a height.",
+            ("stage",),
+            of(lambda timing: timing.sum_ns / 1e9),
         )
-        for kind, name, text, value in columns:
-            samples = [((stage,), value(timing)) for stage, timing in timings.items()]
-            yield labelled(kind, f"dchat_consensus_stage_{name}", text, ("stage",), samples)
+        yield labelled(
+            CounterMetricFamily,
+            "dchat_consensus_stage_runs",
+            "How often a stage of a height ran.",
+            ("stage",),
+            of(lambda timing: timing.count),
+        )
+        yield labelled(
+            GaugeMetricFamily,
+            "dchat_consensus_stage_longest_seconds",
+            "The longest run of a stage since the start.",
+            ("stage",),
+            of(lambda timing: timing.max_ns / 1e9),
+        )
 
     def _network(self) -> Iterator[Metric]:
         switch = self._views.switch
@@ -287,7 +305,7 @@ class NodeMetrics:
         yield labelled(
             CounterMetricFamily,
             "dchat_network_events",
-            "What happened to connections.",
+            "What happened to connections of peers, by event.",
             ("event",),
             [((name,), count) for name, count in switch.counters.items()],
         )
@@ -351,7 +369,7 @@ class NodeMetrics:
             yield labelled(
                 CounterMetricFamily,
                 "dchat_grpc_calls",
-                "Calls answered, by status.",
+                "gRPC calls answered, by status.",
                 ("status",),
                 [((status,), count) for status, count in guard.counts.items()],
             )
@@ -383,7 +401,7 @@ class NodeMetrics:
 def trail_metrics(trails: OwnTrails) -> Iterator[Metric]:
     """How far back it is remembered how blocks were executed."""
     yield gauge("dchat_trail_blocks", "Last blocks that are remembered as they were executed.", trails.kept_blocks)
-    yield gauge("dchat_trail_writes", "Writes of these, about: what bounds them.", trails.kept_writes)
+    yield gauge("dchat_trail_writes", "Writes of the blocks that are remembered, about.", trails.kept_writes)
 
 
 def storage_metrics(retention: Retention, floor_bytes: int) -> Iterator[Metric]:
@@ -407,9 +425,17 @@ def storage_metrics(retention: Retention, floor_bytes: int) -> Iterator[Metric]:
     forecast = disk.forecast()
     if forecast is None:
         return
-    yield gauge("dchat_disk_bytes_per_block", "By which the disk fills, lately.", forecast.bytes_per_block)
+    yield gauge(
+        "dchat_disk_bytes_per_block",
+        "Bytes by which a block lets the databases grow, lately.",
+        forecast.bytes_per_block,
+    )
     if forecast.full_in_s is not None:
-        yield gauge("dchat_disk_full_in_days", "When the disk is full at this rate.", forecast.full_in_s / DAY_S)
+        yield gauge(
+            "dchat_disk_full_in_days",
+            "Days until the disk is full at this rate; absent while it does not fill.",
+            forecast.full_in_s / DAY_S,
+        )
 
 
 def clock_metrics(skew: ClockSkew) -> Iterator[Metric]:
@@ -424,15 +450,19 @@ def backup_metrics(keeper: Keeper) -> Iterator[Metric]:
     """The last one's are absent until there is one: an age since 1970 would be an alarm of its own kind."""
     record, metrics = keeper.record, keeper.metrics
     yield counter("dchat_backup_made", "Scheduled backups made since the start.", metrics.made)
-    yield counter("dchat_backup_failures", "Runs that failed since the start; each is tried again.", metrics.failed)
+    yield counter("dchat_backup_failures", "Backups that failed since the start; each is tried again.", metrics.failed)
     yield gauge("dchat_backup_failing", "1 when the last run failed; the log says why.", float(metrics.is_failing))
     if metrics.next_s:
-        yield gauge("dchat_backup_next_timestamp_seconds", "When the next one is due.", metrics.next_s)
+        yield gauge("dchat_backup_next_timestamp_seconds", "When the next backup is due.", metrics.next_s)
     if record.began_s:
-        yield gauge("dchat_backup_last_success_timestamp_seconds", "When the last one was begun.", record.began_s)
-        yield gauge("dchat_backup_last_height", "Its height.", record.height)
-        yield gauge("dchat_backup_last_bytes", "Its bytes.", record.bytes)
-        yield gauge("dchat_backup_last_duration_seconds", "How long it took.", record.ended_s - record.began_s)
+        yield gauge(
+            "dchat_backup_last_success_timestamp_seconds", "When the last good backup was begun.", record.began_s
+        )
+        yield gauge("dchat_backup_last_height", "Height of the last good backup.", record.height)
+        yield gauge("dchat_backup_last_bytes", "Bytes of the last good backup.", record.bytes)
+        yield gauge(
+            "dchat_backup_last_duration_seconds", "How long the last good backup took.", record.ended_s - record.began_s
+        )
 
 
 def rpc_metrics(door: JsonRpcDoor, hub: Hub, sockets: Sockets, kept: Kept) -> Iterator[Metric]:
@@ -445,7 +475,7 @@ def rpc_metrics(door: JsonRpcDoor, hub: Hub, sockets: Sockets, kept: Kept) -> It
         [(labels, count) for labels, count in sorted(door.answered.items())],
     )
     yield gauge("dchat_rpc_subscription_clients", "Clients that subscribe, or wait for a block.", len(hub.held))
-    yield gauge("dchat_rpc_subscriptions", "Their subscriptions.", hub.held.total())
+    yield gauge("dchat_rpc_subscriptions", "Subscriptions of all clients.", hub.held.total())
     yield gauge("dchat_rpc_websockets", "Open WebSockets.", len(sockets.open))
     yield counter("dchat_rpc_events_sent", "Events given to subscriptions.", hub.counts["sent"])
     yield counter("dchat_rpc_subscriptions_slow", "Subscriptions ended since nobody read them.", hub.counts["slow"])
@@ -453,5 +483,5 @@ def rpc_metrics(door: JsonRpcDoor, hub: Hub, sockets: Sockets, kept: Kept) -> It
     yield gauge(
         "dchat_rpc_kept_bytes", "Answers about saved blocks that are kept as they were written.", kept.held_bytes
     )
-    yield counter("dchat_rpc_kept_hits", "Answers that were kept.", kept.hits)
-    yield counter("dchat_rpc_kept_misses", "Answers that could be, and were made.", kept.misses)
+    yield counter("dchat_rpc_kept_hits", "Answers about saved blocks that were given as they were kept.", kept.hits)
+    yield counter("dchat_rpc_kept_misses", "Answers about saved blocks that had to be made.", kept.misses)

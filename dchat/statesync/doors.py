@@ -131,8 +131,8 @@ class JoinViews:
         )
         yield gauge("dchat_state_sync_peers", "Peers that have the snapshot at hand.", told.peers)
         yield gauge("dchat_state_sync_waits", "1 while it waits for something; /ready says what.", bool(told.waits_for))
-        yield gauge("dchat_network_connected_peers", "Peers connected.", len(self.switch.peers))
-        yield gauge("dchat_memory_usage_bytes", "Resident memory.", memory_bytes())
+        yield gauge("dchat_network_connected_peers", "Peers that are connected.", len(self.switch.peers))
+        yield gauge("dchat_memory_usage_bytes", "Resident memory of the process.", memory_bytes())
 
 
 def progress_json(told: Progress) -> dict[str, Any]:

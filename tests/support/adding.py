@@ -90,6 +90,7 @@ class Copy:
 PROTO = ("./scripts/proto",)
 IMPORTED = "from chain.tx.messages.chat.identities import SetStatus\n"
 PAGES = (sys.executable, "-m", "dchat.config.pages")
+METRICS_PAGE = (sys.executable, "-m", "dchat.doors.metrics.page")
 
 MESSAGE = Example(
     steps=(
@@ -428,6 +429,8 @@ async def test_it_is_scraped(tmp_path):
         async with http.get(f"http://127.0.0.1:{running.ports[2]}/metrics") as answer:
             assert "dchat_chain_first_height 1.0" in await answer.text()
 ''',
+    shows=("tests/dchat/doors/test_metrics_page.py",),
+    commands=(METRICS_PAGE,),
 )
 
 OPTION = Example(

@@ -18,6 +18,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from consensus.system.log_limit import LogLimit
+from dchat.doors.metrics.meanings import MEANINGS
 
 BLOCK_TIME_BUCKETS_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 2.7, 3, 3.3, 4, 5, 10, 30)
 FAMILIES_A_PART = 50
@@ -103,10 +104,13 @@ class Registry:
 
 
 def plain_counters(prefix: str, text: str, counted: Any, *, gauges: frozenset[str] = frozenset()) -> Iterator[Metric]:
-    """Every plain number of a dataclass of counters, as `PREFIX_FIELD_total` (gauges: without total)."""
+    """Every plain number of a dataclass of counters, as `PREFIX_FIELD_total` (gauges: without total). What each means
+    says meanings.py; text: what is said of one that is not there."""
     assert is_dataclass(counted)
     for field in fields(counted):
         value = getattr(counted, field.name)
         if isinstance(value, bool | int | float) and not field.name.startswith("_"):
-            make = gauge if field.name in gauges else counter
-            yield make(f"{prefix}_{field.name}", f"{text}: {field.name.replace('_', ' ')}.", float(value))
+            make, ending = (gauge, "") if field.name in gauges else (counter, "_total")
+            name = f"{prefix}_{field.name}"
+            meaning = MEANINGS.get(name + ending) or f"{text}: {field.name.replace('_', ' ')}."
+            yield make(name, meaning, float(value))

@@ -68,6 +68,8 @@ class LoopLag:
     def _metrics(self) -> Iterator[Metric]:
         worst = max(self._recent, default=0.0)
         yield gauge("dchat_loop_lag_recent_max_seconds", "How late the latest timer of ten seconds came.", worst)
-        yield counter("dchat_gc_pauses", "Garbage collections.", self._collections)
-        yield counter("dchat_gc_seconds", "Seconds in them.", self._gc_s)
-        yield gauge("dchat_gc_longest_pause_seconds", "The longest.", self._gc_longest_s)
+        yield counter("dchat_gc_pauses", "Collections of garbage.", self._collections)
+        yield counter("dchat_gc_seconds", "Seconds in collections of garbage.", self._gc_s)
+        yield gauge(
+            "dchat_gc_longest_pause_seconds", "The longest collection of garbage since the start.", self._gc_longest_s
+        )
