@@ -399,15 +399,14 @@ class ConsensusDriver(Entrance):
                 assert_never(event)
 
     async def _take_timeout(self, event: TimedOut) -> None:
-        if event.elapsed.step is self.core.step is Step.NEW_HEIGHT and (wait_ns := self._begin_wait_ns()):
+        is_begin = event.elapsed.step is self.core.step is Step.NEW_HEIGHT and event.elapsed.height == self.core.height
+        if is_begin and (wait_ns := self._begin_wait_ns()):  # one of the height before would take this one's place
             self._timers.set(event, wait_ns)
-            return
-        if self._work.puts_off(event):
-            return
-        self._log(event)
-        for listener in self._listeners:
-            listener.timed_out(event.elapsed)
-        await self._feed(event.elapsed)
+        elif not self._work.puts_off(event):
+            self._log(event)
+            for listener in self._listeners:
+                listener.timed_out(event.elapsed)
+            await self._feed(event.elapsed)
 
     async def _take_message(self, message: Message) -> None:
         """A message of a peer, of our own, or of the log."""

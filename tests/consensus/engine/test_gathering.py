@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from consensus.core.events import Elapsed, Step
+from consensus.engine.incoming.inputs import TimedOut
 from consensus.engine.timers import GATHERED_TXS, Gathering
 from consensus.formats.units import NS_PER_MS
-from tests.support.engine.bench import FAST, Home, Node, genesis_of, make_node
+from tests.support.engine.bench import FAST, Home, Node, genesis_of, make_node, until
 
 WAIT_MS = 100
 
@@ -68,3 +70,16 @@ async def test_blocks_are_so_far_apart_while_transactions_keep_coming() -> None:
     await node.driver.stop()
     apart = node.driver.metrics.block_interval
     assert apart.sum_ns / apart.count >= 0.9 * WAIT_MS * NS_PER_MS
+
+
+async def test_a_late_time_out_of_the_height_before_begins_nothing_and_ends_no_wait() -> None:
+    """A replay of the log holds back real time-outs, also over a decision: found by `scripts/campaign crashes`."""
+    node = await node_with(WAIT_MS, txs=5, more_each_look=1)
+    await node.driver.start()
+    await node.reach(2)
+    core = node.driver.core
+    await until(lambda: core.step is Step.NEW_HEIGHT and not node.driver._events)
+    height = core.height
+    node.driver._push(TimedOut(Elapsed(Step.NEW_HEIGHT, height - 1, 0), 0))
+    await node.reach(height + 1)
+    await node.driver.stop()
