@@ -65,7 +65,7 @@ class Peer(Protocol):
 
     @property
     def round_trip_s(self) -> float:
-        """How long its last answer to a ping took, with what it had to do first; 0: no ping was answered yet."""
+        """The least that its answers to the last pings took; 0: none was answered yet."""
         ...
 
     def has_channel(self, channel_id: int) -> bool: ...

@@ -34,7 +34,8 @@ CLOCK_WORK = 32  # the clock is looked at after so much: a packet is 1, a messag
 RECENTLY_SENT_DECAY = 0.8
 RECENTLY_SENT_DECAY_S = 2.0
 FLUSH_BYTES_MAX = MIB  # what a stopping connection still writes out
-FIRST_PING_S = 1.0  # after the start: how far the peer is shows from then on
+FIRST_PING_S = 1.0  # after the start, then after twice as long each time: how far the peer is shows soon
+ROUND_TRIPS = 8  # of the last pings the quickest counts: the others tell how busy somebody was
 HELD_LOOK_S = 1.0  # between two looks for a pong that we may have held back, at least
 RATE_SAMPLES_PER_S = 10  # samples of 100 ms
 
@@ -202,14 +203,16 @@ class MultiplexConnection:
         self._held_since = 0.0
         self._held_at_ping_s = 0.0  # of `_held_s`
         self._pinged_s = 0.0
-        self.round_trip_s = 0.0  # of the last ping; 0 until one was answered
+        self._next_ping_s = min(FIRST_PING_S, config.ping_interval_s)
+        self._round_trips: deque[float] = deque(maxlen=ROUND_TRIPS)
+        self.round_trip_s = 0.0  # the least of the last pings; 0 until one was answered
         self._ping_timer: asyncio.TimerHandle | None = None
         self._pong_timer: asyncio.TimerHandle | None = None
 
     # --- life -------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        self._ping_timer = self._loop.call_later(min(FIRST_PING_S, self._config.ping_interval_s), self._ping)
+        self._ping_timer = self._loop.call_later(self._next_ping_s, self._ping)
 
     def close(self) -> None:
         """Stop at once; nothing is sent or delivered any more. Idempotent."""
@@ -624,14 +627,16 @@ class MultiplexConnection:
             if self._pong_timer is not None:
                 self._pong_timer.cancel()
                 self._pong_timer = None
-                self.round_trip_s = self._loop.time() - self._pinged_s
+                self._round_trips.append(self._loop.time() - self._pinged_s)
+                self.round_trip_s = min(self._round_trips)
             else:
                 self.budget.useless("pong nobody asked for")
         else:
             raise ConnectionFault(f"packet: channel {channel_id:#04x} is not one of ours")
 
     def _ping(self) -> None:
-        self._ping_timer = self._loop.call_later(self._config.ping_interval_s, self._ping)
+        self._next_ping_s = min(2 * self._next_ping_s, self._config.ping_interval_s)
+        self._ping_timer = self._loop.call_later(self._next_ping_s, self._ping)
         if self._pong_timer is not None:
             return  # one is out, and has more time for what we held back
         self._await_pong(self._config.pong_timeout_s)

@@ -31,7 +31,7 @@ class PeerStatus:
     bytes_out: int
     held_s: float  # how long it was not read from, for what its messages cost
     useless_messages: int  # by weight
-    round_trip_s: float  # of the last ping; 0 until one was answered
+    round_trip_s: float  # the least of the last pings; 0 until one was answered
 
 
 class SwitchPeer:
