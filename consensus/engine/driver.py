@@ -61,7 +61,7 @@ from consensus.engine.incoming.inputs import (
 )
 from consensus.engine.intake import Intake, Verdicts
 from consensus.engine.interfaces import RoundListener, SavedBlock, SavedListener
-from consensus.engine.own_messages import OwnMessages, vote_time
+from consensus.engine.own_messages import OwnMessages, ToSign, Turns, vote_time
 from consensus.engine.replay import Recorded, recover
 from consensus.engine.round_state import PREVOTE_WAIT_WIRE_STEP, HeightState, times_judged
 from consensus.engine.timers import Gathering, Timers, genesis_wait_ms, starts_with_proof
@@ -69,7 +69,7 @@ from consensus.engine.votes import RoundVotes, block_id_of, load_last_commit, si
 from consensus.execution.executor import BlockExecutor, save_decided
 from consensus.formats.units import NS_PER_MS
 from consensus.privval.own_key import WatchOver
-from consensus.privval.signer import Signer
+from consensus.privval.remote import AnySigner
 from consensus.state.state import State
 from consensus.stores.wal import Wal
 from consensus.system.clock import Clock, Workers
@@ -81,7 +81,6 @@ from consensus.system.meter import Meter
 from consensus.types.block import Block, Commit, ExtendedCommit
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PartSet
-from consensus.types.vote import Proposal
 
 LATE_PRECOMMIT_WAIT_MS: Final = 50  # after +2/3, for the precommits that are missing
 WAL_FLUSH_S: Final = 2.0  # the longest that a peer's message is only buffered
@@ -117,7 +116,7 @@ class ConsensusDriver(Entrance):
         executor: BlockExecutor,
         *,
         wal: Wal,
-        signer: Signer | None,
+        signer: AnySigner | None,
         clock: Clock,
         workers: Workers,
         alarms: Alarms,
@@ -139,6 +138,7 @@ class ConsensusDriver(Entrance):
         self._own = OwnMessages(
             signer, wal, executor, clock=clock, workers=workers, metrics=self.metrics, fail_point=fail_point
         )
+        self._turns = Turns(self._sign_proposal, self._sign_vote, self._is_due, self._spawn, is_away=self._own.is_away)
         self._round_state = HeightState(self.core.votes)
         self._listeners: list[RoundListener] = []
         self._saved_listeners: list[SavedListener] = []
@@ -439,10 +439,6 @@ class ConsensusDriver(Entrance):
         else:
             log.warning("refused a message of the log", why=reason)
 
-    def _tell_proposal(self, proposal: Proposal) -> None:
-        for listener in self._listeners:
-            listener.proposal_set(proposal)
-
     def _tell_saved(self, saved: SavedBlock) -> None:
         for listener in self._saved_listeners:
             listener.block_saved(saved)
@@ -459,10 +455,10 @@ class ConsensusDriver(Entrance):
                 self._build(effect)
             case SignProposal() | SignVote() if self._own.watch.puts_off(effect, self._clock.monotonic_ns()):
                 pass
-            case SignProposal():
-                await self._sign_proposal(effect)
-            case SignVote():
-                await self._sign_vote(effect)
+            case SignVote() if self._recorded is not None and self._recorded.has_own_vote(effect.kind, effect.round):
+                pass  # it follows from the log
+            case SignProposal() | SignVote():
+                await self._turns.take(effect)
             case ValidateBlock():
                 await self._validate(effect)
             case GatherBlock():
@@ -504,7 +500,8 @@ class ConsensusDriver(Entrance):
         self._new_step()
         proposal = state.proposal
         if is_new_round and proposal is not None:
-            self._tell_proposal(proposal)
+            for listener in self._listeners:
+                listener.proposal_set(proposal)
 
     def _new_step(self) -> None:
         state = self._round_state
@@ -534,21 +531,23 @@ class ConsensusDriver(Entrance):
         for event in self._intake.completed(header):
             self._push(event)
 
+    def _is_due(self, effect: ToSign) -> bool:
+        return self._is_running and (effect.height, effect.round) == (self.core.height, self.core.round)
+
     async def _sign_proposal(self, effect: SignProposal) -> None:
         block_id = block_id_of(effect.value_id)
         parts, block = self._round_state.part_sets.get(block_id.part_set_header), self._round_state.blocks.get(block_id)
         if parts is None or block is None:
             return  # put off for so many rounds that it was forgotten
         proposal = await self._own.proposal(effect, block_id, parts, self._state)
-        if proposal is None:
+        if proposal is None or effect.height != self.core.height:
             return
         self._events.appendleft(ProposalIn(proposal, ""))
+        self._wake.set()
         if effect.pol_round < 0:  # a new block: execute it while the others receive it
             self._work.execute_own(block)
 
     async def _sign_vote(self, effect: SignVote) -> None:
-        if self._recorded is not None and self._recorded.has_own_vote(effect.kind, effect.round):
-            return  # it follows from the log
         if effect.nil_reason is not None:
             kind, why = effect.kind.name.lower(), effect.nil_reason.value
             self.metrics.nil_votes[kind, why] += 1
@@ -563,8 +562,8 @@ class ConsensusDriver(Entrance):
             built_on_ns = [block.header.time_ns]
         time_ns = vote_time(self._clock.now_ns(), built_on_ns)
         vote = await self._own.vote(effect, index, time_ns, block, self._state)
-        if vote is not None:
-            self._events.append(VoteIn(vote, ""))
+        if vote is not None and effect.height == self.core.height:
+            self._push(VoteIn(vote, ""))
 
     async def _validate(self, effect: ValidateBlock) -> None:
         block_id = block_id_of(effect.value_id)

@@ -7,7 +7,10 @@ Source: CometBFT v0.38, spec/consensus/bft-time.md, consensus/state.go (signVote
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import TypeAlias
 
 import structlog
 
@@ -20,8 +23,8 @@ from consensus.execution.executor import BlockExecutor
 from consensus.execution.metrics import EngineMetrics
 from consensus.formats.timestamps import within_time
 from consensus.formats.units import NS_PER_MS
-from consensus.privval.own_key import OwnKeyWatch
-from consensus.privval.signer import Signer
+from consensus.privval.own_key import PUT_OFF_MAX, OwnKeyWatch
+from consensus.privval.remote import AnySigner, RemoteSigner
 from consensus.state.state import State
 from consensus.stores.wal import Wal
 from consensus.system.clock import Clock, Workers
@@ -33,6 +36,41 @@ from consensus.types.parts import PartSet
 from consensus.types.vote import Proposal, Vote
 
 log = structlog.get_logger(__name__)
+
+ToSign: TypeAlias = SignProposal | SignVote
+Spawn: TypeAlias = Callable[[Callable[[], Coroutine[None, None, None]], str], "asyncio.Task[None]"]
+
+
+class Turns:
+    """When our signatures are made. A signer in this process is waited for; one elsewhere answers when it can, and the
+    driver goes on meanwhile: what is to be signed waits in its order, and what is due no more when its turn comes is
+    left out. proposal, vote: carry one out. is_due: whether its round is still the running one."""
+
+    def __init__(
+        self, proposal: Callable[[SignProposal], Awaitable[None]], vote: Callable[[SignVote], Awaitable[None]],
+        is_due: Callable[[ToSign], bool], spawn: Spawn,
+        *, is_away: bool,
+    ) -> None:  # fmt: skip
+        self._proposal, self._vote, self._is_due, self._spawn, self._is_away = proposal, vote, is_due, spawn, is_away
+        self._waiting: deque[ToSign] = deque(maxlen=PUT_OFF_MAX)
+        self._running: asyncio.Task[None] | None = None
+
+    async def _sign(self, effect: ToSign) -> None:
+        await (self._vote(effect) if isinstance(effect, SignVote) else self._proposal(effect))
+
+    async def take(self, effect: ToSign) -> None:
+        if not self._is_away:
+            await self._sign(effect)
+            return
+        self._waiting.append(effect)
+        if self._running is None or self._running.done():
+            self._running = self._spawn(self._run, "sign elsewhere")
+
+    async def _run(self) -> None:
+        while self._waiting:
+            effect = self._waiting.popleft()
+            if self._is_due(effect):
+                await self._sign(effect)
 
 
 def vote_time(now_ns: int, built_on_ns: Iterable[int]) -> int:
@@ -50,7 +88,7 @@ class OwnMessages:
 
     def __init__(
         self,
-        signer: Signer | None,
+        signer: AnySigner | None,
         wal: Wal,
         executor: BlockExecutor,
         *,
@@ -59,7 +97,7 @@ class OwnMessages:
         metrics: EngineMetrics,
         fail_point: FailPoint = no_fail_point,
     ) -> None:
-        self.signer = signer
+        self.signer, self.is_away = signer, isinstance(signer, RemoteSigner)
         self.watch = OwnKeyWatch(signer)
         self._wal, self._executor = wal, executor
         self._clock, self._workers, self._metrics, self._fail_point = clock, workers, metrics, fail_point
@@ -89,20 +127,32 @@ class OwnMessages:
         assert signer is not None, "an observer has no turn"
         unsigned = Proposal(effect.height, effect.round, effect.pol_round, block_id, within_time(self._clock.now_ns()))
 
-        def work() -> Proposal:
-            signed = signer.sign_proposal(state.chain_id, unsigned)
+        def log_it(signed: Proposal) -> None:
             self._log(ProposalIn(signed, ""))
             for index in range(parts.header.total if effect.pol_round < 0 else 0):  # those of an old block are logged
                 part = parts.get(index)
                 assert part is not None, index
                 self._log(PartIn(effect.height, effect.round, part, ""))
+
+        def sync() -> None:
             self._wal.sync()
             self._fail_point("proposal logged")
+
+        def work() -> Proposal:
+            assert not isinstance(signer, RemoteSigner), signer
+            signed = signer.sign_proposal(state.chain_id, unsigned)
+            log_it(signed)
+            sync()
             return signed
 
         started = self._clock.monotonic_ns()
         try:
-            signed = await self._workers.run_disk(work)
+            if isinstance(signer, RemoteSigner):  # the driver goes on, and logs too: on the loop, one after the other
+                signed = await signer.sign_proposal_away(state.chain_id, unsigned)
+                log_it(signed)
+                await self._workers.run_disk(sync)
+            else:
+                signed = await self._workers.run_disk(work)
         except SigningRefused as error:
             self._refused(f"a proposal: {error}")
             return None
@@ -138,17 +188,26 @@ class OwnMessages:
                 extension=extension,
             )
 
+        def sync() -> None:
+            self._wal.sync()
+            self._fail_point("vote logged")
+
         def work() -> Vote:
+            assert not isinstance(signer, RemoteSigner), signer
             signed = signer.sign_vote(state.chain_id, unsigned, with_extension=extends)
             self._fail_point("vote signed")
             self._log(VoteIn(signed, ""))
-            self._wal.sync()
-            self._fail_point("vote logged")
+            sync()
             return signed
 
         started = self._clock.monotonic_ns()
         try:
-            signed = await self._workers.run_disk(work)
+            if isinstance(signer, RemoteSigner):
+                signed = await signer.sign_vote_away(state.chain_id, unsigned, with_extension=extends)
+                self._log(VoteIn(signed, ""))
+                await self._workers.run_disk(sync)
+            else:
+                signed = await self._workers.run_disk(work)
         except SigningRefused as error:
             self._refused(f"a {effect.kind.name.lower()}: {error}")
             return None

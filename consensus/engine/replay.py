@@ -22,7 +22,7 @@ import structlog
 from consensus.core.events import VoteKind
 from consensus.engine.incoming.inputs import EndedHeight, Logged, ProposalIn, VoteIn, decode_logged, encode_logged
 from consensus.formats.errors import InvalidData
-from consensus.privval.signer import VOTE_STEPS, Signer
+from consensus.privval.signer import VOTE_STEPS, Record
 from consensus.state.state import State
 from consensus.stores.wal import Wal
 from consensus.system.errors import SignerError
@@ -94,7 +94,7 @@ def _decoded(records: Iterable[wal_pb2.TimedWALMessage], *, warns: bool) -> Iter
             yield one
 
 
-def recover(wal: Wal, signer: Signer | None, state: State, now_ns: int) -> Recorded:
+def recover(wal: Wal, signer: Record | None, state: State, now_ns: int) -> Recorded:
     """What is known of the height after `state`: from the log, and from the signer's record.
 
     Raises WalCorrupted, SignerError.
@@ -116,7 +116,7 @@ def recover(wal: Wal, signer: Signer | None, state: State, now_ns: int) -> Recor
     return recorded.with_own_vote(vote)
 
 
-def _check_record(recorded: Recorded, signer: Signer, state: State) -> None:
+def _check_record(recorded: Recorded, signer: Record, state: State) -> None:
     """A vote is in the record before it is in the log. Raises SignerError: the record is older than the log."""
     address = signer.pub_key.address
     for vote in recorded.own_votes:

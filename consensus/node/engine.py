@@ -29,6 +29,7 @@ from consensus.mempool.pool import Pool
 from consensus.node.gossip import Gossip
 from consensus.p2p.switch import Switch
 from consensus.privval.guards import open_file_signer
+from consensus.privval.remote import AnySigner, RemoteKey, RemoteSigner
 from consensus.privval.signer import FileSigner, Signer
 from consensus.state.state import State
 from consensus.stores.block_store import BlockStore
@@ -93,7 +94,7 @@ class Engine:
     evidence: EvidencePool
     executor: BlockExecutor
     wal: Wal
-    signer: FileSigner
+    signer: FileSigner | RemoteSigner
     switch: Switch
     driver: ConsensusDriver
     gossip: Gossip
@@ -103,7 +104,7 @@ class Engine:
         app: Application,
         genesis: GenesisDoc,
         *,
-        key: PrivKey,
+        key: PrivKey | RemoteKey,
         switch: Switch,
         machine: Machine,
         kept: Kept,
@@ -114,8 +115,9 @@ class Engine:
     ) -> Engine:
         """Wire the parts, and bring application, blocks and state to one height.
 
-        key: the validator's. switch: not started. software: what the application is told of this build. fatal: ends the
-        process (code, last line). Raises StorageError, EngineError, SignerError, HaltRequested, and what `app` raises.
+        key: the validator's, or where its signer connects (`signer.door`, which is not opened yet). switch: not
+        started. software: what the application is told of this build. fatal: ends the process (code, last line).
+        Raises StorageError, EngineError, SignerError, HaltRequested, and what `app` raises.
         """
         clock, workers = machine.clock, machine.workers
         blocks, states = BlockStore(kept.blocks, kept.on_broken), StateStore(kept.state, kept.on_broken)
@@ -130,9 +132,16 @@ class Engine:
         set_block_limits(pool, state)
         machine.disk.make_directory(kept.data)
         wal = Wal(machine.disk, kept.wal, now_ns=clock.now_ns, **kept.wal_limits)
-        signer = open_file_signer(machine.disk, key, kept.sign_state, blocks)
+        signer: FileSigner | RemoteSigner
+        if isinstance(key, RemoteKey):
+            signs: AnySigner
+            signs = signer = RemoteSigner.open(machine.disk, kept.sign_state, key, genesis.chain_id, workers)
+            signer.raise_floor(blocks.height)
+        else:
+            signer = open_file_signer(machine.disk, key, kept.sign_state, blocks)
+            signs = choices.sign(signer)
         driver = ConsensusDriver(
-            choices.core, state, executor, wal=wal, signer=choices.sign(signer), clock=clock, workers=workers,
+            choices.core, state, executor, wal=wal, signer=signs, clock=clock, workers=workers,
             alarms=Alarms(fatal, fault=lambda peer_id, why: drop_peer(switch, peer_id, why), halt=on_halt),
             watch_before_signing_ns=choices.watch_before_signing_ns, watch_heights=choices.watch_heights,
             fail_point=machine.fail_point,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from consensus.core.events import SignProposal, SignVote
-from consensus.privval.signer import VOTE_STEPS, Signer, SignStep
+from consensus.privval.signer import VOTE_STEPS, Record, SignStep
 from consensus.system.errors import ConsensusFailure
 from consensus.types.block import Commit
 from consensus.types.vote import Vote
@@ -47,7 +47,7 @@ class KeyUsedElsewhere(ConsensusFailure):
 class OwnKeyWatch:
     """Compares what peers show of our key with what we signed. `signer` None: an observer, nothing is ours."""
 
-    def __init__(self, signer: Signer | None) -> None:
+    def __init__(self, signer: Record | None) -> None:
         self.address = b"" if signer is None else signer.pub_key.address
         self._record: Position = (0, 0, 0) if signer is None else signer.last_position
         self._until_ns = self._until_height = 0

@@ -42,28 +42,20 @@ class SignStep(IntEnum):
 VOTE_STEPS: Final = {PREVOTE: SignStep.PREVOTE, PRECOMMIT: SignStep.PRECOMMIT}
 
 
-class Signer(Protocol):
-    """Signs for one validator. Calls block (disk, or a remote signer's answer): never on the event loop."""
+class Record(Protocol):
+    """Whose key it is, and what was signed with it: of a signer here, or of one elsewhere (remote.py)."""
 
     @property
     def pub_key(self) -> PubKey: ...
 
     @property
     def last_height(self) -> int:
-        """The highest height that it knows to have signed at; 0 for none, or when a remote one does not say."""
+        """The highest height that it knows to have signed at; 0 for none."""
         ...
 
     @property
     def last_position(self) -> tuple[int, int, int]:
         """Height, round and step (SignStep) signed last; zeros for none."""
-        ...
-
-    def sign_vote(self, chain_id: str, vote: Vote, *, with_extension: bool) -> Vote:
-        """`vote` signed; its timestamp may be an earlier one, of the same vote signed before. Raises SigningRefused."""
-        ...
-
-    def sign_proposal(self, chain_id: str, proposal: Proposal) -> Proposal:
-        """As `sign_vote`."""
         ...
 
     def last_vote(self, chain_id: str) -> Vote | None:
@@ -76,6 +68,18 @@ class Signer(Protocol):
 
     def raise_floor(self, height: int) -> None:
         """`height` is decided: from now on nothing at or below it is signed."""
+        ...
+
+
+class Signer(Record, Protocol):
+    """Signs for one validator, here. Calls block on the disk: never on the event loop."""
+
+    def sign_vote(self, chain_id: str, vote: Vote, *, with_extension: bool) -> Vote:
+        """`vote` signed; its timestamp may be an earlier one, of the same vote signed before. Raises SigningRefused."""
+        ...
+
+    def sign_proposal(self, chain_id: str, proposal: Proposal) -> Proposal:
+        """As `sign_vote`."""
         ...
 
 
@@ -133,22 +137,7 @@ class FileSigner:
             self._record.close()
 
     def last_vote(self, chain_id: str) -> Vote | None:
-        state = self.state
-        if state.step not in VOTE_STEPS.values() or not state.signature:
-            return None
-        message = _canonical(SignStep(state.step), state.sign_bytes)
-        assert isinstance(message, canonical_pb2.CanonicalVote), message
-        header = message.block_id.part_set_header
-        vote = Vote(
-            message.type,
-            message.height,
-            message.round,
-            BlockID(message.block_id.hash, PartSetHeader(header.total, header.hash)),
-            read_timestamp(message, "timestamp"),
-            self.pub_key.address,
-            signature=state.signature,
-        )
-        return vote if vote.verify(chain_id, self.pub_key) else None  # of another chain, perhaps
+        return recorded_vote(self.state, self.pub_key, chain_id)
 
     def raise_floor(self, height: int) -> None:
         self._floor = max(self._floor, height)
@@ -191,9 +180,28 @@ class FileSigner:
             raise SigningRefused(f"{where}: it was signed, and the record holds no signature to repeat")
         if request.sign_bytes == last.sign_bytes:
             return last.signature, last.sign_bytes
-        if _without_time(request.step, request.sign_bytes) == _without_time(request.step, last.sign_bytes):
+        if without_time(request.step, request.sign_bytes) == without_time(request.step, last.sign_bytes):
             return last.signature, last.sign_bytes
         raise SigningRefused(f"{where}: something else was signed there before; signing both would be a double sign")
+
+
+def recorded_vote(state: SignState, pub_key: PubKey, chain_id: str) -> Vote | None:
+    """The vote that a record says was signed last; its index is left 0. None: it was none, or of another chain."""
+    if state.step not in VOTE_STEPS.values() or not state.signature:
+        return None
+    message = _canonical(SignStep(state.step), state.sign_bytes)
+    assert isinstance(message, canonical_pb2.CanonicalVote), message
+    header = message.block_id.part_set_header
+    vote = Vote(
+        message.type,
+        message.height,
+        message.round,
+        BlockID(message.block_id.hash, PartSetHeader(header.total, header.hash)),
+        read_timestamp(message, "timestamp"),
+        pub_key.address,
+        signature=state.signature,
+    )
+    return vote if vote.verify(chain_id, pub_key) else None
 
 
 def record_fault(state: SignState, pub_key: PubKey) -> str:
@@ -234,7 +242,8 @@ def _canonical(step: SignStep, sign_bytes: bytes) -> canonical_pb2.CanonicalVote
         raise SignerError(f"recorded sign bytes are no canonical {step.name.lower()}: {error}") from error
 
 
-def _without_time(step: SignStep, sign_bytes: bytes) -> bytes:
+def without_time(step: SignStep, sign_bytes: bytes) -> bytes:
+    """What is said, whenever. Raises SignerError."""
     message = _canonical(step, sign_bytes)
     message.ClearField("timestamp")
     return message.SerializeToString()

@@ -3,4 +3,15 @@
 from dchat.config.models import Config
 from dchat.config.sources import CONFIG_FILE, ConfigError, Loaded, load
 
-__all__ = ["CONFIG_FILE", "Config", "ConfigError", "Loaded", "genesis_options", "load", "models", "pages", "schedule"]
+__all__ = [
+    "CONFIG_FILE",
+    "Config",
+    "ConfigError",
+    "Loaded",
+    "genesis_options",
+    "load",
+    "models",
+    "pages",
+    "schedule",
+    "units",
+]

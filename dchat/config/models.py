@@ -15,44 +15,14 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from consensus.abci_socket.address import parse_address
 from consensus.formats.chain_ids import chain_id_flaw
-from consensus.formats.units import MIB
+from consensus.privval.channel import SignerAddress
 from dchat.config.networks import Networks, comma_separated
-
-DURATION_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+from dchat.config.units import MEGABYTES_MAX, duration_ms, duration_s, megabytes
 
 TRUST_FORM = re.compile(r"[1-9][0-9]{0,17}:[0-9A-Fa-f]{64}")
 PEERS_MAX = 1_000  # one process; beyond it the file descriptors of a usual system run out
-MEGABYTES_MAX = 65_535  # a size of databases above this is read as bytes: both were written in old files
 TOKENS_MAX = 4_000_000_000_000  # twice as many, in udchat, fit a signed 64-bit number
 TIMEOUT_MS_MAX = 3_600_000  # an hour: more is a unit mistaken
-
-
-def duration_ms(value: object) -> object:
-    """Milliseconds of `3000`, `"3000ms"`, `"3s"`, `"2m"`; anything else is left for pydantic to refuse."""
-    if isinstance(value, str):
-        match = _DURATION.fullmatch(value.strip())
-        if match is None:
-            if value.strip().isdigit():
-                return int(value)
-            raise ValueError(f'"{value}" is not a duration; allowed: 1500, "1500ms", "1.5s", "2m"')
-        return round(float(match[1]) * DURATION_UNITS_MS[match[2]])
-    return value
-
-
-def duration_s(value: object) -> object:
-    """Seconds of `600`, `"600s"`, `"14d"`."""
-    if isinstance(value, str) and not value.strip().isdigit():
-        milliseconds = duration_ms(value)
-        assert isinstance(milliseconds, int)
-        return milliseconds // 1_000
-    return int(value) if isinstance(value, str) else value
-
-
-def megabytes(value: object) -> object:
-    if isinstance(value, int) and not isinstance(value, bool) and value > MEGABYTES_MAX:
-        return value // MIB
-    return value
 
 
 def chain_id(value: str) -> str:
@@ -97,6 +67,26 @@ class ValidatorSection(Section):
         "data", "Where blocks, state and the record of signatures are kept. Relative to home.", env="DCHAT_DATA_DIR"
     )
     moniker: str = option("", "A name for people. Empty: the host's name.", max_length=70)
+    priv_validator_laddr: str = option(
+        "",
+        "Where the signer of another machine connects, `dchat signer` or another of CometBFT's kind: "
+        "tcp://HOST:PORT or unix://PATH (docs/signer.md). Empty: this node signs by the key in its home.",
+    )
+    priv_validator_pub_key: str = option(
+        "", "The consensus public key that this signer must have: 64 hex characters.", pattern=r"^([0-9a-fA-F]{64})?$"
+    )
+    priv_validator_signer_id: str = option(
+        "",
+        "The id of this signer's connection, over TCP: 40 hex characters. Empty: any that says it has the key.",
+        pattern=r"^([0-9a-f]{40})?$",
+    )
+
+    @field_validator("priv_validator_laddr")
+    @classmethod
+    def _signer_address(cls, value: str) -> str:
+        if value:
+            SignerAddress.parse(value)
+        return value
 
 
 class NodeSection(Section):

@@ -27,10 +27,12 @@ from consensus.documents.genesis import GenesisDoc
 from consensus.formats.errors import InvalidFile, InvalidGenesis
 from consensus.node.home import NodeFiles
 from consensus.p2p.conn.node_key import NodeKey
+from consensus.privval.channel import SignerAddress
 from consensus.privval.record import read_record
+from consensus.privval.remote import RemoteKey
 from consensus.system.disk import OsDisk
 from consensus.system.files import write_new, write_new_secret
-from crypto.keys import Ed25519PrivKey, PrivKey
+from crypto.keys import Ed25519PrivKey, Ed25519PubKey, PrivKey
 from dchat.config import CONFIG_FILE, Config
 from dchat.home.errors import HomeError
 from genesis.kept import keep, load_kept
@@ -99,8 +101,10 @@ def default_root() -> Path:
     return Path(os.environ.get("DCHAT_HOME") or os.environ.get("DAEMON_HOME") or DEFAULT_HOME).expanduser()
 
 
-def make_keys(home: Home) -> list[Path]:
+def make_keys(home: Home, *, signs_here: bool = True) -> list[Path]:
     """Make what is missing of node key, validator key and its sign state; returns what was made.
+
+    signs_here: else a signer elsewhere has the validator key (docs/signer.md), and there is none to make.
 
     Raises HomeError when there is a validator key without its record.
     """
@@ -110,6 +114,8 @@ def make_keys(home: Home) -> list[Path]:
     if not home.node_key.exists():
         NodeKey.generate().save(home.node_key)
         made.append(home.node_key)
+    if not signs_here:
+        return made
     if home.validator_key.exists():
         check_sign_state(home)
         return made
@@ -160,6 +166,26 @@ def load_validator_key(home: Home) -> PrivKey:
             "Restore a copy"
         )
     return key
+
+
+def remote_key(home: Home, config: Config, node_key: NodeKey) -> RemoteKey | None:
+    """Where the signer elsewhere connects; None: this node signs by the key in its home. Raises HomeError."""
+    options = config.validator
+    if not options.priv_validator_laddr:
+        return None
+    if not options.priv_validator_pub_key:
+        raise HomeError(
+            "[validator] priv_validator_pub_key is missing: with priv_validator_laddr, only the signer of this key is "
+            "let in; `dchat signer show` tells it"
+        )
+    if home.validator_key.exists():
+        raise HomeError(
+            f"{home.validator_key} is here, and [validator] priv_validator_laddr says that a signer elsewhere has the "
+            "key: move the file there, together with its sign state (docs/signer.md)"
+        )
+    pub_key = Ed25519PubKey(bytes.fromhex(options.priv_validator_pub_key))
+    address = SignerAddress.parse(options.priv_validator_laddr)
+    return RemoteKey(pub_key, address, node_key, options.priv_validator_signer_id)
 
 
 def load_genesis(home: Home, *, note: bool = False) -> GenesisDoc:

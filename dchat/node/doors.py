@@ -97,7 +97,7 @@ class Doors:
     ) -> None:  # fmt: skip
         self._config, self._views, self.trails = config, views, trails
         self.rate = rate = RateLimit.of(config.rate_limit)
-        registry = Registry()
+        registry = self.registry = Registry()
         share = handles.share_out(config, found := handles.raise_limit())
         log.info("shared out file handles", handles=found, **share._asdict())
         events = EventFeed(views.answers, watch, views.share)

@@ -17,6 +17,7 @@ from consensus.engine.interfaces import SavedBlock
 from consensus.engine.skew import ClockSkew
 from consensus.execution.metrics import Timing
 from consensus.node.gossip import Gossip
+from consensus.privval.remote import SignerDoor
 from consensus.state.results import Event
 from crypto import native
 from dchat.app.economy_queries import EconomyQueries
@@ -436,6 +437,12 @@ def storage_metrics(retention: Retention, floor_bytes: int) -> Iterator[Metric]:
             "Days until the disk is full at this rate; absent while it does not fill.",
             forecast.full_in_s / DAY_S,
         )
+
+
+def signer_metrics(door: SignerDoor) -> Iterator[Metric]:
+    """Of a validator whose key is elsewhere (docs/signer.md)."""
+    yield gauge("dchat_signer_connected", "1 while the signer on another machine is connected.", door.is_connected)
+    yield counter("dchat_signer_lost", "How often its connection was lost.", door.losses)
 
 
 def clock_metrics(skew: ClockSkew) -> Iterator[Metric]:

@@ -28,6 +28,7 @@ from consensus.mempool.pool import Pool
 from consensus.p2p.conn.address import parse_listen_address
 from consensus.p2p.conn.errors import P2PError
 from consensus.p2p.conn.node_info import NodeInfo
+from consensus.p2p.conn.node_key import NodeKey
 from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
 from consensus.system.clock import InlineWorkers, LoopClock
@@ -40,7 +41,7 @@ from dchat.doors.http.views import host_name
 from dchat.doors.reads import handles
 from dchat.home import identity, logs
 from dchat.home.errors import HomeError
-from dchat.home.home import Home
+from dchat.home.home import Home, remote_key
 from dchat.home.version import ENGINE_VERSION, build_version
 from dchat.node.errors import TooFewHandles
 from dchat.node.runtime import check_trust, core_config, pool_config, room_of, switch_config
@@ -69,6 +70,7 @@ def check_options(home: Home, config: Config) -> None:
     look("[state_sync]", lambda: check_trust(config))
     look("[mempool]", lambda: pool_config(config))
     look("[validator] moniker", lambda: _check_moniker(config.validator.moniker or host_name()))
+    look("[validator] priv_validator_laddr", lambda: _check_signer(home, config))
     if config.grpc.enabled:
         look("[grpc] listen_address", lambda: parse_listen_address(config.grpc.listen_address))
     if config.network.rpc_listen_address:
@@ -174,6 +176,18 @@ async def _begin(genesis: GenesisDoc, config: Config) -> None:
         evidence=EvidencePool(MemoryStore(), blocks, states), workers=workers, clock=clock,
     )  # fmt: skip
     await handshake(genesis, executor, software=build_version())
+
+
+def _check_signer(home: Home, config: Config) -> None:
+    """Raises ValueError."""
+    if not config.validator.priv_validator_laddr:
+        return
+    if config.node.proxy_app:
+        raise ValueError("a signer elsewhere is for dchat's own application, not with [node] proxy_app")
+    try:
+        remote_key(home, config, NodeKey.generate())
+    except HomeError as error:
+        raise ValueError(str(error)) from None
 
 
 def _check_moniker(moniker: str) -> None:

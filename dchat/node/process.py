@@ -29,6 +29,7 @@ from consensus.abci.interface import HaltReason, HaltRequested
 from consensus.documents.genesis import GenesisDoc
 from consensus.p2p.conn.errors import P2PError
 from consensus.p2p.conn.node_key import NodeKey
+from consensus.privval.remote import RemoteKey
 from consensus.state.validation import EXECUTED_FIELDS
 from consensus.system.errors import EXIT_CONSENSUS_FAILURE, EngineError, exit_code_of
 from consensus.system.machine import EXIT_DISK, EXIT_MACHINE, last_words
@@ -39,7 +40,7 @@ from dchat.config.genesis_options import GENESIS_OPTIONS
 from dchat.doors.http.views import host_name
 from dchat.home import logs
 from dchat.home.errors import AlreadyRunning, HomeError, IdentityError
-from dchat.home.home import Home, load_genesis, load_validator_key
+from dchat.home.home import Home, load_genesis, load_validator_key, remote_key
 from dchat.home.home_lock import hold_home
 from dchat.home.identity import load as load_identity
 from dchat.home.text import safe_line
@@ -146,7 +147,8 @@ class _Process:
         home, config = self._home, self._fitted
         for warning in self._loaded.warnings:
             log.warning("an option was taken otherwise than it reads", option=warning)
-        genesis, validator_key = load_genesis(home, note=True), load_validator_key(home)
+        genesis, node_key = load_genesis(home, note=True), NodeKey.load(home.node_key)
+        validator_key = remote_key(home, config, node_key) or load_validator_key(home)
         log.info(
             "started",
             version=build_version(),
@@ -155,7 +157,6 @@ class _Process:
             pid=os.getpid(),
             native=native.state(),
         )
-        node_key = NodeKey.load(home.node_key)
         if not await self._join(genesis, node_key, validator_key):
             return EXIT_OK
         try:
@@ -193,7 +194,7 @@ class _Process:
         log.info("stopped", reason=reason)
         return code
 
-    async def _join(self, genesis: GenesisDoc, node_key: NodeKey, validator_key: PrivKey) -> bool:
+    async def _join(self, genesis: GenesisDoc, node_key: NodeKey, validator_key: PrivKey | RemoteKey) -> bool:
         """By a snapshot, where that is wanted. False: the process was told to stop meanwhile."""
         assert self._ended is not None
         address, config = validator_key.pub_key.address, self._fitted
@@ -210,8 +211,15 @@ class _Process:
         joining.result()
         return True
 
-    def _begin_own_tasks(self, node: Node, validator_key: PrivKey) -> None:
+    def _begin_own_tasks(self, node: Node, validator_key: PrivKey | RemoteKey) -> None:
         """What the node does for its operator beside following the chain. None of it can stop the node."""
+        if isinstance(validator_key, RemoteKey):
+            if self._loaded.origins.get("staking.initial_stake") or self._swap is not None:
+                log.warning(
+                    "its key is elsewhere, so this node neither stakes nor announces an upgrade by itself: "
+                    "docs/signer.md says how that is done where the key is"
+                )
+            return
         if "staking.initial_stake" in self._loaded.origins and node.config.staking.initial_stake:
             node.tasks.side("join with a stake", lambda: _join(node, validator_key))
         swap = self._swap

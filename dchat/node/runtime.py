@@ -14,8 +14,9 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -47,6 +48,8 @@ from consensus.p2p.conn.connection import ConnectionConfig
 from consensus.p2p.conn.node_info import NodeInfo
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.p2p.switch import Switch
+from consensus.privval.errors import SignerLinkLost
+from consensus.privval.remote import RemoteKey, RemoteSigner
 from consensus.statesync.chunks import ChunkFolder
 from consensus.system.clock import Clock, LoopClock, ThreadWorkers, Workers, steady_clock
 from consensus.system.disk import OsDisk
@@ -67,6 +70,7 @@ from dchat.home.errors import HomeError
 from dchat.home.home import Home
 from dchat.home.version import ENGINE_VERSION, build_version
 from dchat.node.doors import Chain, Doors, listening
+from dchat.node.node_metrics import signer_metrics
 from dchat.retention.disk_use import DiskUse
 from dchat.retention.retention import Policy, Retention, folders_of
 from dchat.retention.room import NoRoom, RoomOnDisk
@@ -97,6 +101,7 @@ from storage.options import StoreOptions
 log = structlog.get_logger(__name__)
 
 
+SIGNER = "signer"  # the name under which /ready tells of it
 LANES = ("chat", "currency", "bridge")
 MEMPOOL = "mempool"  # the task that admits transactions
 SUBSCRIBERS = "JSON-RPC events"
@@ -221,7 +226,7 @@ class Given:
     config: Config
     genesis: GenesisDoc
     node_key: NodeKey
-    validator_key: PrivKey
+    validator_key: PrivKey | RemoteKey
     fatal: Callable[[int, str], None]
     upgrade_options: UpgradeOptions | None
     on_halt: Callable[[HaltRequested], None]
@@ -263,7 +268,7 @@ class Node:
         genesis: GenesisDoc,
         *,
         node_key: NodeKey,
-        validator_key: PrivKey,
+        validator_key: PrivKey | RemoteKey,
         fatal: Callable[[int, str], None],
         upgrade_options: UpgradeOptions | None = None,
         on_halt: Callable[[HaltRequested], None] = lambda halt: None,
@@ -302,6 +307,11 @@ class Node:
         with listening("peers", self.config.network.listen_address, "[network] listen_address"):
             await self.switch.start()
         self.tasks.vital("p2p", self.switch.ended)
+        if isinstance(self.engine.signer, RemoteSigner):
+            with listening(
+                "the signer", self.config.validator.priv_validator_laddr, "[validator] priv_validator_laddr"
+            ):
+                await self.engine.signer.door.listen()
         await self.gossip.start()
         self.tasks.side("restore journal", self._restore)
         self.tasks.side("look through the databases", self.scrubber.run)
@@ -337,11 +347,14 @@ class Node:
         for name in sorted(self.tasks.names - {MEMPOOL}):  # whom the doors serve waits for the mempool
             await self.tasks.stop(name)
         parts = (self.doors, self.gossip, self.switch, self.driver, self.retention.pruner, self.snapshots)
-        for step in [part.stop for part in parts]:
+        steps: list[Callable[[], Awaitable[object]]] = [part.stop for part in parts]
+        if isinstance(self.engine.signer, RemoteSigner):
+            steps.append(self.engine.signer.door.close)
+        for step in steps:
             try:
                 await step()
             except Exception as error:
-                log.error("a part did not stop cleanly", part=step.__qualname__, error=repr(error))
+                log.error("a part did not stop cleanly", part=getattr(step, "__qualname__", ""), error=repr(error))
                 errors.append(error)
         await self.tasks.stop()
         await self.journal.close()
@@ -413,6 +426,8 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
         feed=feed, keeper=keeper, chain=Chain(genesis, validator_key.pub_key, app),
     )  # fmt: skip
     driver.add_saved_listener(SafeListener("metrics", doors.metrics, faults))
+    if isinstance(engine.signer, RemoteSigner):
+        watch_signer(engine.signer, faults, doors)
     tell_subscribers(driver, doors.hub, faults)
     return Node(
         home=home, config=config, genesis=genesis, databases=databases, app=app, pool=pool, executor=executor,
@@ -428,6 +443,20 @@ def tell_subscribers(driver: ConsensusDriver, hub: Hub, faults: Faults) -> None:
     driver.add_saved_listener(SafeListener(SUBSCRIBERS, hub, faults))
     rounds = RoundEvents(driver.round_state, driver.core, is_wanted=hub.is_wanted, tell=hub.tell)
     driver.add_round_listener(SafeRoundListener(SUBSCRIBERS, rounds, faults))
+
+
+def watch_signer(signer: RemoteSigner, faults: Faults, doors: Doors) -> None:
+    """Whether the signer elsewhere is here: in /ready and the metrics."""
+
+    def told(is_here: bool) -> None:
+        if is_here:
+            faults.recovered(SIGNER)
+        else:
+            faults.failed(SIGNER, SignerLinkLost("no signer is connected: this validator misses votes"))
+
+    signer.door.on_change = told
+    told(False)
+    doors.registry.add(partial(signer_metrics, signer.door))
 
 
 def moniker_of(config: Config) -> str:

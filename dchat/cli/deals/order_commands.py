@@ -34,7 +34,7 @@ from dchat.cli.terminal.sums import sum_of, sum_option
 from dchat.client.client import Client, quoted, whole_param
 from dchat.client.front.amounts import Sum, parse_amount
 from dchat.client.refusals import explain
-from dchat.config.models import duration_ms
+from dchat.config.units import duration_ms
 from proto.dchat.v1 import payment_service_pb2 as pb
 from proto.dchat.v1 import service_pb2 as pb_service
 

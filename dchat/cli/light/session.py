@@ -19,7 +19,7 @@ from dchat.cli.terminal.base import Exit, Refusal
 from dchat.cli.terminal.trust import root_of_trust, trust_options
 from dchat.client.client import SMALL_BYTES_MAX
 from dchat.client.light_provider import DoorProvider
-from dchat.config.models import duration_ms
+from dchat.config.units import duration_ms
 from light import LightClient, Options, Root
 from light.errors import AttackDetected, InvalidOptions, LightError, NoAnswer, NoBlock, ProviderFailed
 from light.rpc import RpcProvider

@@ -71,7 +71,7 @@ def make_home(
     if not home.identity.exists():
         identity.generate().save(home.identity)
         made.append(home.identity)
-    made += make_keys(home)
+    made += make_keys(home, signs_here=not config.validator.priv_validator_laddr)
     if not home.genesis.exists():
         if genesis_file is not None:
             write_genesis(home, read_input(genesis_file, GENESIS_BYTES_MAX).decode())

@@ -16,7 +16,7 @@ from dchat.cli.commands.gov_commands import parse_setting
 from dchat.cli.terminal.ask import PORT_MAX
 from dchat.cli.terminal.base import Exit, Refusal
 from dchat.cli.terminal.times import Length
-from dchat.config.models import duration_ms
+from dchat.config.units import duration_ms
 from dchat.devnet.network import (
     ACCOUNT_NAMES,
     DEFAULT_CHAIN_ID,

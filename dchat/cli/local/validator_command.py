@@ -208,9 +208,10 @@ def _absolute(value: object) -> str | None:
     return None if value is None else str(Path(str(value)).expanduser().absolute())
 
 
-def _missing(home: Home) -> list[Path]:
+def _missing(home: Home, config: Config) -> list[Path]:
     files = (home.identity, home.node_key, home.validator_key, home.sign_state, home.genesis)
-    return [path for path in files if not path.exists()]
+    elsewhere = (home.validator_key, home.sign_state) if config.validator.priv_validator_laddr else ()
+    return [path for path in files if not path.exists() and path not in elsewhere]
 
 
 def _check_files(start: Start) -> None:
@@ -285,7 +286,7 @@ def _tell(start: Start, *, dry_run: bool) -> None:
         echo(f"warning: {warning}")
     if dry_run:
         config = start.loaded.config
-        for path in _missing(start.home):
+        for path in _missing(start.home, config):
             echo(f"would make {path}")
         echo(f"would listen for peers on {config.network.listen_address}")
         echo(f"would open gRPC on {config.grpc.listen_address}")

@@ -13,7 +13,7 @@ import click
 from consensus.formats.errors import InvalidData
 from consensus.formats.timestamps import parse_rfc3339
 from consensus.formats.units import NS_PER_S
-from dchat.config.models import duration_ms
+from dchat.config.units import duration_ms
 
 TEXT_MAX: Final = 40
 SLACK_S: Final = 3_600

@@ -16,7 +16,7 @@ from dchat.client.client import Client
 from dchat.config import load
 from dchat.devnet.network import Network, Pace, free_ports, make_network
 from dchat.home import identity
-from dchat.home.home import Home, load_genesis, load_validator_key
+from dchat.home.home import Home, load_genesis, load_validator_key, remote_key
 from dchat.home.identity import Identity
 from dchat.node.runtime import Node
 
@@ -100,12 +100,13 @@ async def running_node(
     config = load(root / "validator-config.toml", environment={}).config
     home = Home.of(root, config)
     failures: list[tuple[int, str]] = []
+    node_key = NodeKey.load(home.node_key)
     node = await Node.open(
         home,
         config,
         load_genesis(home),
-        node_key=NodeKey.load(home.node_key),
-        validator_key=load_validator_key(home),
+        node_key=node_key,
+        validator_key=remote_key(home, config, node_key) or load_validator_key(home),
         fatal=lambda code, line: failures.append((code, line)),
     )
     await node.start()
