@@ -1,0 +1,87 @@
+"""A node whose key is on another machine: it makes blocks while its signer is there, and goes on when it is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from consensus.privval.record import read_record
+from consensus.system.disk import OsDisk
+from dchat.devnet.network import Network, free_ports, make_network
+from dchat.home.home import Home
+from dchat.signer.files import SignerFiles
+from tests.support.node.running import QUICK, Running, running_node, until
+
+KILLS = 3
+
+
+def move_key(network: Network, folder: Path, address: str) -> SignerFiles:
+    """From the node's home to the signer's; the node is told where its signer connects."""
+    home = Home.of(network.home_of(network.nodes[0]))
+    folder.mkdir()
+    files = SignerFiles(folder / "key.json", folder / "state.json")
+    shutil.move(home.validator_key, files.key)
+    shutil.move(home.sign_state, files.state)
+    key = files.load_key().pub_key.bytes.hex()
+    options = (
+        f'[validator]\npriv_validator_laddr = "{address}"\npriv_validator_pub_key = "{key}"\n'
+        f'priv_validator_signer_id = "{files.load_node_key().id}"\n'
+    )
+    text = home.config_file.read_text()
+    home.config_file.write_text(
+        text.replace("[validator]\n", options) if "[validator]\n" in text else f"{text}\n{options}"
+    )
+    return files
+
+
+@contextlib.asynccontextmanager
+async def signing(files: SignerFiles, address: str, chain_id: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Killed at the end: kill -9."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "dchat", "signer", "--connect", address, "--chain-id", chain_id,
+        "--key-file", str(files.key), "--state-file", str(files.state), stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        await process.wait()
+
+
+def down(running: Running) -> dict[str, str]:
+    return running.node.views.faults.down
+
+
+@pytest.mark.network
+async def test_its_signer_is_killed_again_and_again_and_blocks_go_on_whenever_it_is_there(tmp_path: Path) -> None:
+    (ports, node_ports) = free_ports(2)
+    network = make_network(tmp_path / "net", validators=1, pace=QUICK, ports=[node_ports])
+    address = f"tcp://127.0.0.1:{ports.p2p}"
+    files = move_key(network, tmp_path / "signer", address)
+    with capture_logs():
+        async with contextlib.AsyncExitStack() as until_end:
+            first = await until_end.enter_async_context(signing(files, address, network.chain_id))
+            running = await until_end.enter_async_context(running_node(tmp_path / "net"))
+            driver = running.node.driver
+            assert "signer" not in down(running)
+            for _ in range(KILLS):
+                with contextlib.suppress(ProcessLookupError):
+                    first.kill()
+                await until(lambda: "signer" in down(running))
+                async with signing(files, address, network.chain_id):
+                    await until(
+                        lambda height=driver.state.last_block_height: driver.state.last_block_height > height + 2
+                    )
+                    assert "signer" not in down(running)
+            assert not running.failures
+            height = driver.state.last_block_height
+        ours = read_record(OsDisk(), Home.of(network.home_of(network.nodes[0])).sign_state)
+    theirs = read_record(OsDisk(), files.state)
+    assert height <= theirs.height <= ours.height <= height + 1
