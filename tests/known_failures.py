@@ -83,7 +83,7 @@ COMPLAINTS = (
     Row("8", "the sign state is lost, or older than the key"),
     Row("9", "instructions for a restart led to a double signature"),
     Row("10", "signing while decided blocks come in"),
-    Row("11", "a remote signer never reconnects", "remote signers"),
+    Row("11", "a remote signer never reconnects"),
     Row("12", "subscribers are dropped, events are lost"),
     Row("13", "a query stops the node"),
     Row("14", "a lying peer stalls block sync"),

@@ -148,6 +148,7 @@ async def test_what_was_asked_for_before_a_stop_is_all_that_is_asked_for_after_i
 
 
 async def test_a_signer_that_comes_late_or_comes_back_is_asked_again(tmp_path: Path) -> None:
+    """Failure 11."""
     serving = service()
     async with bench(tmp_path) as node:
         waiting = asyncio.create_task(node.vote(vote()))

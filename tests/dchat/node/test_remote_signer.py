@@ -51,7 +51,8 @@ async def signing(files: SignerFiles, address: str, chain_id: str) -> AsyncItera
     try:
         yield process
     finally:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
         await process.wait()
 
 
@@ -61,6 +62,7 @@ def down(running: Running) -> dict[str, str]:
 
 @pytest.mark.network
 async def test_its_signer_is_killed_again_and_again_and_blocks_go_on_whenever_it_is_there(tmp_path: Path) -> None:
+    """Failure 11."""
     (ports, node_ports) = free_ports(2)
     network = make_network(tmp_path / "net", validators=1, pace=QUICK, ports=[node_ports])
     address = f"tcp://127.0.0.1:{ports.p2p}"
