@@ -330,6 +330,8 @@ class Client:
                 if not waiting.done():
                     waiting.cancel()
                     await asyncio.gather(waiting, return_exceptions=True)
+                elif not waiting.cancelled():
+                    waiting.exception()  # it may have failed while the node was being left: asked for, nobody warns
             yield found
 
     # ------------------------------------------------------------------------------------------- transactions

@@ -567,9 +567,11 @@ async def submit(
                             return found
                         refused.add(client.address)  # by its word; another may say otherwise
                         is_left = client.others and client.leave(outcome.log, address=client.address)
-                        if not is_left or client.address in refused:
+                        if is_left and client.address not in refused:
+                            continue
+                        if not (_is_late(outcome) and await _is_at_expiry(client, tx, height)):
                             return _refuse(outcome)
-                        continue
+                        last = outcome.log  # the next header says whether its last block has it
                     else:
                         last = outcome.log
                 except NodeUnreachable:
@@ -579,7 +581,7 @@ async def submit(
                     if error.status != BUSY:
                         raise
                     last = str(error)
-                await _check_expiry(client, tx, height)
+                await _is_at_expiry(client, tx, height)
                 await asyncio.sleep(wait_s)
                 wait_s = min(RESEND_MAX_S, 2 * wait_s)
     except TimeoutError:
@@ -637,16 +639,21 @@ async def _find_quietly(client: Client, tx: Tx) -> Outcome | None:
         return None
 
 
-async def _check_expiry(client: Client, tx: Tx, height: Callable[[], Awaitable[int]] | None) -> None:
-    """Raises TxExpired, and what `height` does but for a ClientError."""
+def _is_late(outcome: Outcome) -> bool:
+    return (outcome.codespace, outcome.code, outcome.height) == (mempool.CODESPACE, int(mempool.Refusal.EXPIRED), 0)
+
+
+async def _is_at_expiry(client: Client, tx: Tx, height: Callable[[], Awaitable[int]] | None) -> bool:
+    """Its last height is the chain's. Raises TxExpired above it, and what `height` does but for a ClientError."""
     if not tx.expiry_height:
-        return
+        return False
     try:
         latest = await height() if height is not None else (await client.status()).latest_block_height
     except ClientError:  # gone, or busy
-        return
+        return False
     if latest > tx.expiry_height:
         raise TxExpired(
             f"{tx.id.hex()} expired at height {tx.expiry_height}; the chain is at {latest}: no block takes it any "
             f"more. Whether one did before, another node tells: dchat query tx {tx.id.hex()} --prove"
         )
+    return latest == tx.expiry_height

@@ -84,6 +84,7 @@ async def test_hands_in_until_admitted(script: list[Any]) -> None:
     [
         pytest.param([(13, "tx")], 1, TxRefused, id="the chain's rule"),
         pytest.param([(int(Refusal.EXPIRED), CODESPACE)], 1, TxRefused, id="expired there"),
+        pytest.param([(int(Refusal.EXPIRED), CODESPACE)], 51, TxExpired, id="expired before it was handed in"),
         pytest.param([(int(Refusal.FULL), CODESPACE)] * 9, 51, TxExpired, id="expired while it was full"),
         pytest.param([BUSY] * 9, 51, TxExpired, id="expired while it was busy"),
         pytest.param([ClientError("no", status="INVALID_ARGUMENT")], 1, ClientError, id="a fault of the client's"),
@@ -94,6 +95,19 @@ async def test_ends_when_there_is_no_hope(script: list[Any], height: int, error:
     with pytest.raises(error):
         await submit(client, TX, wait_commit=False, deadline_s=10)
     assert client.calls == 1
+
+
+async def test_refused_at_its_last_height_it_waits_for_the_header_above() -> None:
+    """Nobody knows yet whether the block at its expiry height has it: not refused, and not expired either."""
+
+    class Rising(Scripted):
+        async def status(self) -> pb.GetStatusResponse:
+            self._height += 1
+            return await super().status()
+
+    client = Rising([(int(Refusal.EXPIRED), CODESPACE)] * 2, height=49)
+    with pytest.raises(TxExpired):
+        await submit(client, TX, wait_commit=False, deadline_s=10)
 
 
 @pytest.mark.parametrize("why", [None, refuse(Refusal.EXPIRED, "expired")], ids=["committed", "dropped"])
