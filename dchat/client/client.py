@@ -127,6 +127,8 @@ _STOPPING = "Cancelling all calls"  # gRPC's words, UNAVAILABLE, where a server 
 _REFUSED = "Connection refused"  # the system's, in gRPC's
 _OTHER_DOOR = "HTTP/2"  # gRPC's words for bytes that begin otherwise: "Failed parsing HTTP/2"
 _TLS = ("Ssl handshake", "SSL_ERROR", "CERTIFICATE", "Peer name")  # its words where TLS fails
+_WRONG_NAME = "Hostname Verification"
+_CLOSED = "failed to connect to all addresses; last error: UNAVAILABLE"
 
 
 class _Left(AskFailed):
@@ -142,6 +144,10 @@ def explain(error: grpc.aio.AioRpcError, address: str, *, within_s: float = 0.0)
         hint = "; this looks like an HTTP door: ask the node's gRPC door" if _OTHER_DOOR in details else ""
         if any(word in details for word in _TLS):
             hint = "; TLS: is its certificate vouched for by --tls-root, and does it want one of yours (--tls-cert)?"
+        elif _WRONG_NAME in details:
+            hint = "; TLS: what its certificate is for is said by --tls-name (server_name)"
+        elif _CLOSED in details:
+            hint = "; does this door want TLS (--tls, tls=), and a certificate of yours (--tls-cert)?"
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             late = f" within {within_s:g} s" if within_s else " in time"
             return NodeUnreachable(f"{address} did not answer{late}", status=code.name)

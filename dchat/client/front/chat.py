@@ -11,6 +11,7 @@ ProofFailed, NotFound, KeepFailed, and ClientError for the rest. ValueError and 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
@@ -58,6 +59,7 @@ MAX_AGE_S: Final = 600  # of what is read: a node may be kept from hearing more,
 AT_ONCE: Final = 64  # transactions in flight of `send_all`; a node holds some hundreds of one sender
 PATIENCE_S: Final = 60.0  # streams outlast so long a time without any node
 PAGE: Final = 100  # messages of one answer
+NODE_FORM: Final = re.compile(r"unix:\S+|(?:\[[^\[\]/\s]+\]|[^\[\]:/\s]+):[1-9]\d{0,4}", re.ASCII)
 POSTS_EVERY_S: Final = 30.0  # a node could keep an event back; the channel itself is looked at so often
 
 Wait = Literal["proof", "commit", "admission"]
@@ -107,6 +109,9 @@ def connect(
             "where does trust begin? Give trust=GENESIS_FILE or trust='HEIGHT:HASH', or, of nodes of your own, "
             "believe_nodes_of=CHAIN_ID"
         )
+    for node in [nodes] if isinstance(nodes, str) else nodes:
+        if NODE_FORM.fullmatch(node) is None:
+            raise ValueError(f"a node is {node!r}; expected HOST:PORT, of its gRPC door")
     client = Client(nodes, tls=tls, answer_bytes_max=SMALL_BYTES_MAX)
     return Dchat(client, root, believe_nodes_of, account, fee_max=fee_max, max_age_s=max_age_s)
 
@@ -315,7 +320,7 @@ class Dchat:
 
     async def pay(self, to: Who, amount: Amount, *, memo: str = "", keep: Path | str | None = None) -> Outcome:
         """amount: udchat, `"5 DCHAT"`, or `"20 factory/dchat1.../gold"`, units of a denomination. Raises as `send`."""
-        paid = parse_sum(f"{amount}udchat" if isinstance(amount, int) else amount)
+        paid = parse_sum(f"{amount_of(amount)}udchat" if not isinstance(amount, str) else amount)
         return await self.send(paying(self.me, address_of(to), paid), memo=memo, keep=keep)
 
     async def pay_many(self, outputs: Mapping[str, Amount], *, memo: str = "") -> Outcome:
@@ -557,7 +562,11 @@ _NOBODY: Final = Wallet.from_seed(bytes(32))  # signs nothing: what is handed in
 
 def amount_of(amount: Amount) -> int:
     """udchat. Raises ValueError."""
-    return amount if isinstance(amount, int) else parse_amount(amount)
+    if isinstance(amount, str):
+        return parse_amount(amount)
+    if type(amount) is not int:  # a float's last digits are nobody's wish
+        raise ValueError(f'{amount!r} is no amount; allowed: text ("5.25 DCHAT"), or whole udchat')
+    return amount
 
 
 def event_of(told: pb.StreamEventsResponse) -> Event:

@@ -39,3 +39,17 @@ def test_a_failed_call_is_told_by_kind(code: grpc.StatusCode, kind: type[ClientE
 def test_a_node_that_is_away_is_told_in_words(code: grpc.StatusCode, details: str, said: str) -> None:
     error = grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), details=details)
     assert str(explain(error, "here", within_s=10.0)) == said
+
+
+@pytest.mark.parametrize(
+    ("details", "hint"),
+    [
+        ("UNAVAILABLE: ipv4:127.0.0.1:1: Socket closed", "does this door want TLS"),
+        ("UNKNOWN: ipv4:127.0.0.1:1: UNAUTHENTICATED: Hostname Verification Check failed.", "server_name"),
+        ("UNKNOWN: ipv4:127.0.0.1:1: SSL_ERROR_SSL: error:1000007d", "is its certificate vouched for"),
+    ],
+)
+def test_what_fails_for_want_of_tls_says_which_option_helps(details: str, hint: str) -> None:
+    details = f"failed to connect to all addresses; last error: {details}"
+    error = grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata(), details=details)
+    assert hint in str(explain(error, "here"))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
@@ -93,6 +93,8 @@ def test_the_blocking_face_is_what_is_made_of_the_other() -> None:
         pytest.param({"trust": "genesis", "believe_nodes_of": "c"}, "neither HEIGHT:HASH nor a genesis", id="no file"),
         pytest.param({"trust": Trust.parse(f"7:{'ab' * 32}"), "believe_nodes_of": "c"}, "where does", id="both"),
         pytest.param({"believe_nodes_of": "c", "nodes": []}, "0 nodes are named", id="no node"),
+        pytest.param({"believe_nodes_of": "c", "nodes": "localhost"}, "expected HOST:PORT, of", id="no port"),
+        pytest.param({"believe_nodes_of": "c", "nodes": ["http://node:26670"]}, "expected HOST:PORT, of", id="a URL"),
     ],
 )
 def test_what_cannot_be_used_is_said_before_anything_is_asked(how: dict[str, Any], says: str) -> None:
@@ -128,6 +130,8 @@ async def test_what_is_refused_and_what_is_not_there(running: Running) -> None:
             await chat.pay(bytes(range(20)), "900000000 DCHAT")
         with pytest.raises(ValueError, match="is no amount"):
             await chat.pay(bytes(20), "much")
+        with pytest.raises(ValueError, match="is no amount"):
+            await chat.pay(bytes(20), cast(int, 5.5))
         with pytest.raises(ValueError, match=r"is no account's address"):
             await chat.pay("bob", 1)
         with pytest.raises(NotFound):
