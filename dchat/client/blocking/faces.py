@@ -149,7 +149,10 @@ class Dchat:
         fee_granter: bytes = b"",
     ) -> Tx:
         """A signed transaction, which nobody has yet: `hand_in` sends it. Arguments as of `send`. Raises ProofFailed,
-        ClientError, ValueError."""
+        ClientError, ValueError.
+
+        Of ordered ones the next takes the sequence after it, and waits until it is executed: hand it in first.
+        """
         return self._loop.run(
             self._chat.sign(
                 *messages,
@@ -166,7 +169,8 @@ class Dchat:
 
     def hand_in(self, tx: Tx | bytes, *, wait: Wait = "proof", within_s: float | None = None) -> Outcome:
         """What is signed already, whoever signed it, as often as you like: it is executed once. Until it is in a block,
-        or its expiry height has passed by a verified header. Raises as `send`."""
+        or its expiry height has passed by a verified header. Raises as `send`; then the next one signed takes the
+        sequence that the chain has."""
         return self._loop.run(self._chat.hand_in(tx, wait=wait, within_s=within_s))
 
     def send_all(

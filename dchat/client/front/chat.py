@@ -49,7 +49,7 @@ from dchat.client.nodes.tls import Tls
 from dchat.client.proved import Checked, Proved
 from dchat.client.settled import proved_tx
 from dchat.client.verify import TRUST_FORM, ProofFailed, Trust, Verifier
-from dchat.client.wallet import FEE_MAX, Outcome, Session, decoded
+from dchat.client.wallet import FEE_MAX, Outcome, Session, TxExpired, TxRefused, decoded
 from dchat.home.accounts import Account, SharedAccount, load_account
 from dchat.home.identity import Identity
 from proto.dchat.v1 import service_pb2 as pb
@@ -251,7 +251,10 @@ class Dchat:
         fee_granter: bytes = b"",
     ) -> Tx:
         """A signed transaction, which nobody has yet: `hand_in` sends it. Arguments as of `send`. Raises ProofFailed,
-        ClientError, ValueError."""
+        ClientError, ValueError.
+
+        Of ordered ones the next takes the sequence after it, and waits until it is executed: hand it in first.
+        """
         session = self._acting()
         async with self._building:
             raw = await session.build(
@@ -262,7 +265,16 @@ class Dchat:
 
     async def hand_in(self, tx: Tx | bytes, *, wait: Wait = "proof", within_s: float | None = None) -> Outcome:
         """What is signed already, whoever signed it, as often as you like: it is executed once. Until it is in a block,
-        or its expiry height has passed by a verified header. Raises as `send`."""
+        or its expiry height has passed by a verified header. Raises as `send`; then the next one signed takes the
+        sequence that the chain has."""
+        try:
+            return await self._hand_in(tx, wait=wait, within_s=within_s)
+        except (TxRefused, TxExpired):
+            if self._session is not None:
+                self._session.forget()
+            raise
+
+    async def _hand_in(self, tx: Tx | bytes, *, wait: Wait = "proof", within_s: float | None = None) -> Outcome:
         session = self._session or Session(self.client, _NOBODY, **self._believing())
         outcome = await session.hand_in(
             decoded(tx) if isinstance(tx, bytes) else tx, **self._waits(wait), within_s=within_s
@@ -289,7 +301,7 @@ class Dchat:
 
         async def one(number: int, tx: Tx) -> None:
             try:
-                found[number] = await self.hand_in(tx, within_s=within_s)
+                found[number] = await self._hand_in(tx, within_s=within_s)
             except AskFailed as error:
                 found[number] = error
             finally:

@@ -247,6 +247,20 @@ async def test_several_keys_sign_and_anybody_hands_in(running: Running) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_what_expired_before_it_was_handed_in_takes_no_sequence(running: Running) -> None:
+    """The next one waited for it, and was refused."""
+    async with as_(running, "carol") as chat:
+        to = new_identity().address
+        late = await chat.sign(messages.Payment(chat.me, to, 1), expiry_blocks=2)
+        await chat.client.wait_for_height(late.expiry_height + 2)
+        with pytest.raises(TxExpired):
+            await chat.hand_in(late)
+        async with asyncio.timeout(20):
+            await chat.pay(to, 5)
+        assert await chat.balance(to) == 5
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_node_of_ones_own_is_believed(running: Running) -> None:
     async with connect(
         running.grpc, believe_nodes_of=running.network.chain_id, identity=running.account("bob")
