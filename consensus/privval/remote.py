@@ -173,7 +173,7 @@ class SignerDoor:
             try:
                 return await _exchange(channel, asked, kind)
             except BaseException as error:  # also when nobody waits any more: its answer is nobody else's
-                self.lose(str(error) or type(error).__name__)
+                self.lose(str(error) or "its answer is not waited for any more")
                 raise
 
     def lose(self, why: str) -> None:

@@ -1,0 +1,110 @@
+"""Signers that others wrote, for a node of ours: CometBFT's own, and TMKMS."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from dchat.devnet.network import free_ports, make_network
+from dchat.home.home import Home
+from dchat.signer.files import SignerFiles
+from tests.dchat.node.test_remote_signer import down, move_key
+from tests.support.interop.cometbft import VERSION
+from tests.support.interop.rows import row
+from tests.support.interop.tools import cache, go_tool
+from tests.support.node.running import QUICK, running_node, until
+
+pytestmark = [pytest.mark.network]
+
+KILLS = 3
+SERVER = "github.com/cometbft/cometbft/cmd/priv_val_server"
+BLOCKS = "blocks go on each time that it is started again, of 3 that it was killed"
+
+
+def tmkms() -> Path:
+    """Its build takes a quarter of an hour and more, so that a test does not begin it."""
+    path = cache() / "bin" / "tmkms"
+    if not path.exists():
+        pytest.skip(f"{path} is missing: cargo install tmkms --features=softsign, then copy it there")
+    return path
+
+
+def server_command(folder: Path, files: SignerFiles, address: str, chain_id: str) -> list[object]:
+    program = go_tool("priv_val_server", SERVER, f"v{VERSION}")
+    return [program, "-addr", address, "-chain-id", chain_id, "-priv-key", files.key, "-priv-state", files.state]
+
+
+def tmkms_command(folder: Path, files: SignerFiles, address: str, chain_id: str) -> list[object]:
+    program, options = tmkms(), folder / "tmkms.toml"
+    if not options.exists():
+        subprocess.run([program, "softsign", "import", files.key, folder / "consensus.key"], check=True)
+        subprocess.run([program, "softsign", "keygen", "-t", "consensus", folder / "identity.key"], check=True)
+        options.write_text(
+            f'[[chain]]\nid = "{chain_id}"\nkey_format = {{ type = "hex" }}\nstate_file = "{folder}/tmkms-state.json"\n'
+            f'[[validator]]\nchain_id = "{chain_id}"\naddr = "{address}"\nsecret_key = "{folder}/identity.key"\n'
+            'protocol_version = "v0.34"\nreconnect = true\n'
+            f'[[providers.softsign]]\nchain_ids = ["{chain_id}"]\nkey_type = "consensus"\n'
+            f'path = "{folder}/consensus.key"\n'
+        )
+    return [program, "start", "-c", options]
+
+
+@contextlib.asynccontextmanager
+async def signing(words: list[object], log: Path) -> AsyncIterator[None]:
+    """Started again when it ends by itself (CometBFT's does where nobody listens yet), killed at the end."""
+
+    async def keep() -> None:
+        while True:
+            with log.open("ab") as file:
+                process = await asyncio.create_subprocess_exec(*map(str, words), stdout=file, stderr=file)
+            try:
+                await process.wait()
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+
+    keeping = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+
+@pytest.mark.parametrize("whose", ["CometBFT", "TMKMS"])
+async def test_a_node_of_ours_is_signed_for_and_the_signer_killed_meanwhile(tmp_path: Path, whose: str) -> None:
+    command = server_command if whose == "CometBFT" else tmkms_command
+    ports, node_ports = free_ports(2)
+    network = make_network(tmp_path / "net", validators=1, pace=QUICK, ports=[node_ports])
+    address, folder = f"tcp://127.0.0.1:{ports.p2p}", tmp_path / "signer"
+    files = move_key(network, folder, address)
+    options = Home.of(network.home_of(network.nodes[0])).config_file  # theirs have connection keys of their own
+    options.write_text(re.sub(r'priv_validator_signer_id = "[0-9a-f]+"\n', "", options.read_text()))
+    words = await asyncio.to_thread(command, folder, files, address, network.chain_id)
+    with capture_logs():
+        async with contextlib.AsyncExitStack() as until_end:
+            begun = await until_end.enter_async_context(contextlib.AsyncExitStack())
+            await begun.enter_async_context(signing(words, folder / "log"))
+            running = await until_end.enter_async_context(running_node(tmp_path / "net"))
+            driver = running.node.driver
+            await begun.aclose()
+            for _ in range(KILLS):
+                await until(lambda: "signer" in down(running))
+                async with signing(words, folder / "log"):
+                    await until(lambda past=driver.state.last_block_height + 3: driver.state.last_block_height > past)
+            assert not running.failures, (folder / "log").read_text()[-2_000:]
+    if whose == "CometBFT":
+        row("CometBFT", VERSION, "its `priv_val_server` signs for a node of ours over TCP", BLOCKS)
+    else:
+        done = await asyncio.to_thread(
+            subprocess.run, [words[0], "version"], capture_output=True, text=True, check=True
+        )
+        row("TMKMS", done.stdout, "its softsign provider signs for a node of ours over TCP", BLOCKS)
