@@ -15,10 +15,10 @@ from structlog.testing import capture_logs
 from dchat.devnet.network import free_ports, make_network
 from dchat.home.home import Home
 from dchat.signer.files import SignerFiles
-from tests.dchat.node.test_remote_signer import down, move_key
 from tests.support.interop.cometbft import VERSION
 from tests.support.interop.rows import row
 from tests.support.interop.tools import cache, go_tool
+from tests.support.node.remote import down, move_key
 from tests.support.node.running import QUICK, running_node, until
 
 pytestmark = [pytest.mark.network]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,31 +13,13 @@ from structlog.testing import capture_logs
 
 from consensus.privval.record import read_record
 from consensus.system.disk import OsDisk
-from dchat.devnet.network import Network, free_ports, make_network
+from dchat.devnet.network import free_ports, make_network
 from dchat.home.home import Home
 from dchat.signer.files import SignerFiles
-from tests.support.node.running import QUICK, Running, running_node, until
+from tests.support.node.remote import down, move_key
+from tests.support.node.running import QUICK, running_node, until
 
 KILLS = 3
-
-
-def move_key(network: Network, folder: Path, address: str) -> SignerFiles:
-    """From the node's home to the signer's; the node is told where its signer connects."""
-    home = Home.of(network.home_of(network.nodes[0]))
-    folder.mkdir()
-    files = SignerFiles(folder / "key.json", folder / "state.json")
-    shutil.move(home.validator_key, files.key)
-    shutil.move(home.sign_state, files.state)
-    key = files.load_key().pub_key.bytes.hex()
-    options = (
-        f'[validator]\npriv_validator_laddr = "{address}"\npriv_validator_pub_key = "{key}"\n'
-        f'priv_validator_signer_id = "{files.load_node_key().id}"\n'
-    )
-    text = home.config_file.read_text()
-    home.config_file.write_text(
-        text.replace("[validator]\n", options) if "[validator]\n" in text else f"{text}\n{options}"
-    )
-    return files
 
 
 @contextlib.asynccontextmanager
@@ -54,10 +35,6 @@ async def signing(files: SignerFiles, address: str, chain_id: str) -> AsyncItera
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
-
-
-def down(running: Running) -> dict[str, str]:
-    return running.node.views.faults.down
 
 
 @pytest.mark.network
