@@ -21,6 +21,7 @@ from dchat.doors.reads.costly import Costly, IsWanted
 from dchat.doors.reads.turns import Turns, Waiting
 
 THREADS: Final = 2  # each holds the interpreter as long as it runs Python: more would not read more
+OVERDUE: Final = 2  # times what brings a collection: more is not put off for a reader
 SHARE_PERCENT: Final = 25  # of a core, for what is not costly
 BURST_MS: Final = 250  # of work that is done at once
 WAITING_MAX: Final = 256  # calls; of a client outside 64
@@ -42,12 +43,17 @@ def uncollected() -> Iterator[None]:
 
     For what is made by the thousand of somebody else's bytes, and is gone again at the end: it counts as what the node
     itself made, and twenty such bodies would bring a collection of all that is young, which holds the loop.
+    Unless one is long due: bodies that follow each other without a gap would put it off until it holds the loop for ten
+    times as long.
     """
     with _Uncollected.lock:
         if not _Uncollected.depth:
             _Uncollected.was_enabled = gc.isenabled()
         _Uncollected.depth += 1
-        gc.disable()
+        if gc.get_count()[0] < OVERDUE * gc.get_threshold()[0]:
+            gc.disable()
+        elif _Uncollected.was_enabled:
+            gc.enable()
     try:
         yield
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import threading
 import time
 from collections import Counter
@@ -32,7 +33,7 @@ from dchat.doors.reads.errors import Busy
 from dchat.doors.reads.event_feed import SEARCHED_AT_ONCE, EventFeed, EventFilter
 from dchat.doors.reads.limits import LOCAL, share_of
 from dchat.doors.reads.loop_share import LoopShare
-from dchat.doors.reads.reading import BURST_MS, SHARE_PERCENT, WAITING_MAX, Reading
+from dchat.doors.reads.reading import BURST_MS, OVERDUE, SHARE_PERCENT, WAITING_MAX, Reading, uncollected
 from proto.dchat.v1 import service_pb2 as pb
 from tests.support.node.running import running_node, until
 from tests.support.node.telling import telling_chain
@@ -530,3 +531,23 @@ async def test_a_thread_is_busy_also_where_its_caller_has_left() -> None:
     begin.set()
     await reading.run(lambda: None, "b")
     await reading.close()
+
+
+def test_readers_without_a_gap_do_not_put_off_a_collection_for_ever() -> None:
+    """Two threads that read large bodies in turn kept the collector off for as long as they came; then it held the loop
+    for 50 ms."""
+    assert gc.isenabled()
+    gc.collect()
+    threshold = gc.get_threshold()[0]
+    with uncollected():
+        assert not gc.isenabled()
+        kept = [[number] for number in range(OVERDUE * threshold + 1)]
+        assert not gc.isenabled()
+        with uncollected():
+            assert gc.isenabled()
+            kept.append([])
+            kept.extend([number] for number in range(10))
+            assert gc.get_count()[0] < threshold  # it has come
+            with uncollected():
+                assert not gc.isenabled()
+    assert gc.isenabled()
