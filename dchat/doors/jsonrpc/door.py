@@ -229,7 +229,10 @@ class JsonRpcDoor(Listener):
 
         found = await self._reading.run(read, client)
         if isinstance(found, RpcError):
-            raise found
+            try:
+                raise found
+            finally:
+                del found  # in its own traceback it would hold the body until a collection
         return found
 
     def _asked(self, data: bytes, *, over_socket: bool) -> list[Asked]:
@@ -261,7 +264,7 @@ class JsonRpcDoor(Listener):
             if (error := request.refusal) is not None:
                 if error.status:
                     self._count(request.name, error)
-                    raise error  # takes the whole batch along
+                    raise error.alone()  # takes the whole batch along; alone, as in `_read`
                 is_kept = False
                 replies.append(self._refused(request.name, request.id, error))
                 continue
@@ -391,7 +394,10 @@ class JsonRpcDoor(Listener):
         try:
             given = read() if size <= AT_ONCE_BYTES else await self._reading.run(read, client)
             if isinstance(given, RpcError):
-                raise given
+                try:
+                    raise given
+                finally:
+                    del given  # as in `_read`
             call = Call(client, remote_of(request), NO_ID)
             text = await self.run(method, call, given)
         except RpcError as error:
