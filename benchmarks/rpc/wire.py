@@ -42,6 +42,17 @@ class Http:
         return await self._sent(f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode())
 
     async def _sent(self, data: bytes) -> tuple[int, bytes]:
+        """Once more where the door had closed the connection, as with a client that floods: all are one here."""
+        try:
+            return await self._once(data)
+        except asyncio.IncompleteReadError as error:
+            if error.partial:
+                raise
+            self.close()
+            await self.open()
+            return await self._once(data)
+
+    async def _once(self, data: bytes) -> tuple[int, bytes]:
         self._writer.write(data)
         head = await self._reader.readuntil(b"\r\n\r\n")
         at = head.lower().find(b"content-length:")
