@@ -160,6 +160,7 @@ class SimNode:
     starts: int = 0
     probe: bytes = b""  # a transaction that it admitted after the faults
     is_calm: bool = False  # no more faults: its disk is fast
+    neighbours: frozenset[str] = frozenset()  # ids of peers that no limit of their number turns away
 
     @property
     def host(self) -> str:
@@ -282,8 +283,9 @@ class SimNode:
     def _switch(self, clock: SimClock) -> Switch:
         assert self.life is not None
         config = SwitchConfig(
-            listen_address=f"{self.host}:{PORT}", persistent_peers=self.peers, address_book_strict=False
-        )
+            listen_address=f"{self.host}:{PORT}", persistent_peers=self.peers, address_book_strict=False,
+            unconditional_peer_ids=self.neighbours,
+        )  # fmt: skip
         info = NodeInfo(self.node_key.id, "", self.genesis.chain_id, "0.38.26", b"", self.name)
         return Switch(
             config, node_key=self.node_key, node_info=info, sockets=self.network.door(self.host, self.life),

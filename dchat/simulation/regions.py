@@ -26,12 +26,9 @@ from typing import Any
 from chain.tx.envelope.build import Seat, build_tx
 from chain.tx.messages import Payment
 from consensus.core.events import CoreConfig
-from consensus.p2p.config import SwitchConfig
-from consensus.p2p.conn.node_info import NodeInfo
 from consensus.p2p.conn.node_key import NodeKey
-from consensus.p2p.switch import Switch
 from consensus.simulation import loop as virtual
-from consensus.simulation.clock import SimClock, Wall
+from consensus.simulation.clock import Wall
 from consensus.simulation.home import SimHome, Strike
 from consensus.simulation.loop import Life, VirtualLoop
 from consensus.simulation.network import Network
@@ -40,7 +37,7 @@ from crypto.hash import sha256
 from crypto.keys import Ed25519PrivKey
 from dchat.simulation.laws import Judge
 from dchat.simulation.load import CHAIN_ID, EXPIRY_BLOCKS, GAS_PRICE, PEOPLE, genesis_of, person
-from dchat.simulation.node import PORT, SimNode
+from dchat.simulation.node import SimNode
 from dchat.simulation.plan import NEVER_S, Plan
 
 TABLE = json.loads((Path(__file__).parent / "regions.json").read_text())
@@ -116,25 +113,11 @@ class World(Network):
 
 
 class RegionalNode(SimNode):
-    """One of up to 250, connected to whom it is told."""
-
-    neighbours: frozenset[str] = frozenset()
+    """One of up to 250: their keys, too, are told by their places."""
 
     @property
     def node_key(self) -> NodeKey:
         return NodeKey.from_seed(sha256(b"regional node %d" % self.place))
-
-    def _switch(self, clock: SimClock) -> Switch:
-        assert self.life is not None
-        config = SwitchConfig(
-            listen_address=f"{self.host}:{PORT}", persistent_peers=self.peers, address_book_strict=False,
-            unconditional_peer_ids=self.neighbours,
-        )  # fmt: skip
-        info = NodeInfo(self.node_key.id, "", self.genesis.chain_id, "0.38.26", b"", self.name)
-        return Switch(
-            config, node_key=self.node_key, node_info=info, sockets=self.network.door(self.host, self.life),
-            clock=clock.now_ns, rng=self.rng, work_ns=lambda: 0, slice_ns=lambda: 0,
-        )  # fmt: skip
 
 
 def links_of(validators: int, peers: int) -> list[tuple[int, int]]:
