@@ -23,7 +23,8 @@ from consensus.mempool.admission.errors import CODESPACE
 from crypto.hash import sha256
 from dchat.client.client import ClientError, NodeUnreachable, NotFound
 from dchat.client.wallet import Session
-from dchat.devnet.network import Network, Pace, free_ports, load_network, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import Network, Pace, load_network, make_network
 from dchat.home import identity
 from dchat.node.upgrade import EXIT_UPGRADE, INFO_FILE, file_sha256
 from tests.support.upgrade.builds import SPRING, Daemon, until

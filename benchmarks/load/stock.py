@@ -29,7 +29,8 @@ from chain.tx.messages import (
 )
 from chain.tx.units import UDCHAT_PER_DCHAT
 from crypto.hash import sha256
-from dchat.devnet.network import DEFAULT_CHAIN_ID, Network, Pace, free_ports, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import DEFAULT_CHAIN_ID, Network, Pace, make_network
 
 FUNDS: Final = 1_000 * UDCHAT_PER_DCHAT
 ALLOWANCE: Final = 100 * UDCHAT_PER_DCHAT

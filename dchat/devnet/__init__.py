@@ -1,3 +1,3 @@
 """Networks on one machine: their files, their processes, and measuring what they do with a load."""
 
-__all__ = ["live", "load", "network", "ports", "processes", "stages"]
+__all__ = ["leases", "live", "load", "network", "ports", "processes", "stages"]

@@ -11,8 +11,6 @@ gRPC 26670+(i-1), JSON-RPC 26757+(i-1); or, from a base port on, five each in th
 from __future__ import annotations
 
 import json
-import random
-import socket
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -330,22 +328,3 @@ def node_config(
     for name, table in tables.items():
         lines += ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
     return "\n".join(lines) + "\n"
-
-
-# Below the range that systems hand to outgoing connections: a port that is free now is not taken by one of those.
-FREE_PORTS = range(10_000, 32_000)
-
-
-def free_ports(count: int, host: str = "127.0.0.1") -> list[Ports]:
-    """Ports of `count` validators that nobody listens on now, for tests and benchmarks."""
-    numbers: list[int] = []
-    while len(numbers) < 5 * count:
-        number = random.choice(FREE_PORTS)
-        with socket.socket() as listener:
-            try:
-                listener.bind((host, number))
-            except OSError:
-                continue
-        if number not in numbers:
-            numbers.append(number)
-    return [Ports(*numbers[5 * index : 5 * index + 5]) for index in range(count)]

@@ -29,8 +29,9 @@ from pathlib import Path
 from typing import Any
 
 from dchat.devnet import processes
+from dchat.devnet.leases import free_ports
 from dchat.devnet.load import Sent
-from dchat.devnet.network import NodeEntry, Pace, free_ports, node_config
+from dchat.devnet.network import NodeEntry, Pace, node_config
 from dchat.home.home import Home, make_keys
 from tests.campaigns.harness import ROOT, CampaignFailed, Testnet, folder_of, run_campaign, say, until
 from tests.campaigns.kills import keep_loading

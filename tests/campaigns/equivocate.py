@@ -32,7 +32,8 @@ from dchat.client.client import Client, ClientError
 from dchat.client.wallet import Session, TxRefused
 from dchat.config import Config
 from dchat.devnet import processes
-from dchat.devnet.network import NodeEntry, Pace, Ports, free_ports, make_network, node_config
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import NodeEntry, Pace, Ports, make_network, node_config
 from dchat.home import identity
 from dchat.home.home import Home
 from tests.campaigns.harness import CampaignFailed, Testnet, be_quiet, folder_of, run_campaign, say, until

@@ -27,7 +27,8 @@ from chain.tx.messages import Payment
 from consensus.system.machine import EXIT_MACHINE
 from dchat.client.client import Client, ClientError
 from dchat.client.wallet import Session, TxRefused
-from dchat.devnet.network import Pace, free_ports, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import Pace, make_network
 from dchat.home import identity
 from tests.campaigns.harness import CampaignFailed, Testnet, folder_of, run_campaign, say, until
 from tests.campaigns.logs import double_signatures

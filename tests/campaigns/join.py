@@ -37,9 +37,10 @@ from crypto.batch import verify_many
 from crypto.keys import Ed25519PrivKey
 from dchat.client.client import Client
 from dchat.client.wallet import Session
+from dchat.devnet.leases import free_ports
 from dchat.devnet.live import cpu_s, metrics_of
 from dchat.devnet.load import Sender, Sent, make_payments, make_senders, send_all
-from dchat.devnet.network import NodeEntry, Pace, Ports, free_ports, make_network, node_config
+from dchat.devnet.network import NodeEntry, Pace, Ports, make_network, node_config
 from dchat.home import identity
 from dchat.home.home import Home, make_keys
 from tests.campaigns.harness import ROOT, CampaignFailed, Testnet, folder_of, run_campaign, say, until

@@ -25,8 +25,9 @@ import pytest
 from dchat.client.client import Client, ClientError
 from dchat.client.wallet import Session
 from dchat.devnet import processes
+from dchat.devnet.leases import free_ports
 from dchat.devnet.load import Sent, make_payments, make_senders, send_all
-from dchat.devnet.network import Network, free_ports, make_network
+from dchat.devnet.network import Network, make_network
 from dchat.home import identity
 from tests.campaigns.harness import CampaignFailed, be_quiet, folder_of, run_campaign, say, until
 from tests.support.node.running import QUICK, running_node

@@ -14,7 +14,8 @@ import pytest
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.system.errors import EXIT_CONSENSUS_FAILURE
 from dchat.client.client import Client
-from dchat.devnet.network import NodeEntry, Pace, free_ports, make_network, node_config
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import NodeEntry, Pace, make_network, node_config
 from tests.campaigns.backups import contents, done, restored
 from tests.campaigns.harness import Testnet, until
 from tests.campaigns.logs import double_signatures

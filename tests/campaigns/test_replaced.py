@@ -10,7 +10,7 @@ from chain.tx.envelope.build import Seat, build_tx
 from chain.tx.messages import Payment
 from crypto.hash import sha256
 from dchat.client.client import Client
-from dchat.devnet.network import free_ports
+from dchat.devnet.leases import free_ports
 from dchat.home import identity
 from tests.campaigns.harness import until
 from tests.campaigns.storm import network_of

@@ -11,7 +11,7 @@ import pytest
 
 from chain.tx.errors import Overspend
 from dchat.client.wallet import Outcome, TxRefused
-from dchat.devnet.network import free_ports
+from dchat.devnet.leases import free_ports
 from tests.campaigns.storm import PURSE_UDCHAT, Purses, network_of, purse_of, storm_on
 from tests.support.chain.harness import wallet
 from tests.support.economy.life import NAMES

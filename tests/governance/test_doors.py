@@ -17,7 +17,8 @@ from dchat.cli.main import dchat
 from dchat.cli.terminal.base import Exit
 from dchat.client.client import ClientError, NotFound
 from dchat.client.wallet import Session
-from dchat.devnet.network import free_ports, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import make_network
 from proto.dchat.v1 import governance_service_pb2 as pb
 from tests.support.node.running import QUICK, Running, running_node, until
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from consensus.system.errors import EXIT_APPLICATION
-from dchat.devnet.network import free_ports
+from dchat.devnet.leases import free_ports
 from tests.support.interop.cometbft import VERSION, abci_cli
 from tests.support.interop.rows import row
 

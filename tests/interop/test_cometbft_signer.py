@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from dchat.devnet.network import free_ports
+from dchat.devnet.leases import free_ports
 from tests.support.interop.cometbft import VERSION, CometNode
 from tests.support.interop.rows import row
 from tests.support.interop.tools import build, cache, found

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from dchat.devnet.network import free_ports
+from dchat.devnet.leases import free_ports
 from dchat.home.home import Home
 from tests.support.interop.cometbft import VERSION, binary
 from tests.support.interop.rows import row

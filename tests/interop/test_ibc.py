@@ -30,7 +30,8 @@ from crypto.keys import Ed25519PrivKey, PrivKey
 from dchat.cli.light import ibc
 from dchat.cli.main import dchat
 from dchat.client.wallet import Session
-from dchat.devnet.network import free_ports, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import make_network
 from dchat.home.home import Home, load_validator_key
 from light.rpc import RpcProvider
 from tests.support.interop.rows import row

@@ -14,7 +14,8 @@ import pytest
 from chain.tx.envelope.build import Wallet
 from crypto.bech32 import encode_address
 from crypto.hash import sha256
-from dchat.devnet.network import free_ports, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import make_network
 from tests.support.interop.rows import row
 from tests.support.interop.tools import build, copied, found
 from tests.support.node.running import QUICK, Running, running_node

@@ -13,7 +13,7 @@ import pytest
 from chain.currency.ledger.stake_records import POWER_UNIT, VALIDATOR, Validator
 from chain.tx.messages.economy import RATE_ONE, CreateValidator, Delegate, prove_possession
 from crypto.hash import sha256
-from dchat.devnet.network import free_ports
+from dchat.devnet.leases import free_ports
 from light import LightClient, Root
 from light.rpc import RpcProvider
 from tests.support.interop.cometbft import VERSION, binary

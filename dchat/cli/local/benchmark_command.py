@@ -22,9 +22,10 @@ from dchat.cli.terminal.base import Group, Refusal, echo
 from dchat.cli.terminal.later import not_in_this_build
 from dchat.client.client import Client, ClientError, NodeUnreachable
 from dchat.devnet import processes
+from dchat.devnet.leases import free_ports
 from dchat.devnet.live import Load, floor_us, metrics_of, run_load
 from dchat.devnet.load import Sender, make_senders
-from dchat.devnet.network import VALIDATORS_MAX, Network, Pace, free_ports, make_network
+from dchat.devnet.network import VALIDATORS_MAX, Network, Pace, make_network
 from dchat.devnet.processes import ControlError
 from dchat.devnet.stages import FLOOR, PROPOSER_ONLY, measure_stages
 from dchat.home import identity, logs

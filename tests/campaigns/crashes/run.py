@@ -17,8 +17,9 @@ from pathlib import Path
 from crypto.hash import sha256
 from dchat.client.client import Client, ClientError
 from dchat.client.wallet import Session
+from dchat.devnet.leases import free_ports
 from dchat.devnet.load import Sender, make_senders
-from dchat.devnet.network import Network, Pace, free_ports, load_network, make_network
+from dchat.devnet.network import Network, Pace, load_network, make_network
 from dchat.home import identity
 from dchat.home.home import Home, load_genesis, make_keys, write_genesis
 from tests.campaigns.crashes.judge import Told, note

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dchat.devnet.network import free_ports
+from dchat.devnet.leases import free_ports
 from tests.campaigns.hostile.attacks.contents import KINDS, variants
 from tests.campaigns.hostile.cases import BY_NAME, CASES, chosen
 from tests.campaigns.hostile.run import Rules, arena, table

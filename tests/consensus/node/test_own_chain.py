@@ -26,7 +26,7 @@ from consensus.node.errors import TransactionRefused, UnusableHome
 from consensus.node.home import NodeHome, Settings, make_network
 from consensus.node.node import running
 from consensus.system.errors import EXIT_CONSENSUS_FAILURE
-from dchat.devnet.network import free_ports
+from dchat.devnet.leases import lease_ports
 from tests.support.engine.kvapp import KeyValueApp
 
 ROOT = Path(__file__).parents[3]
@@ -37,13 +37,7 @@ BUDGET_S = 180.0  # of a busy machine; a quiet one needs ten seconds
 
 def base_port(nodes: int) -> int:
     """So many pairs of ports that are free."""
-    while True:
-        first = min(min(ports.p2p, ports.http) for ports in free_ports(1))
-        with contextlib.suppress(OSError):
-            for number in range(2 * nodes):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", first + number))
-            return first
+    return lease_ports(1, in_a_row=2 * nodes)[0]
 
 
 async def call(port: int, path: str, **parameters: str) -> dict[str, Any]:

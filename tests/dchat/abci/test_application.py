@@ -38,7 +38,8 @@ from dchat.abci.process import Served
 from dchat.app.app import DchatApplication
 from dchat.cli.main import dchat
 from dchat.config import load
-from dchat.devnet.network import free_ports, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import make_network
 from dchat.home.home import Home
 from storage.memory import MemoryStore
 from tests.support.chain.harness import drain

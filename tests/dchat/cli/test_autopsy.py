@@ -20,7 +20,8 @@ from crypto.bech32 import encode_address
 from dchat.client.client import Client, NodeUnreachable
 from dchat.client.wallet import Session
 from dchat.devnet import processes
-from dchat.devnet.network import Network, NodeEntry, free_ports, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import Network, NodeEntry, make_network
 from dchat.home import identity
 from tests.support.cli.network import DCHAT, PACE
 from tests.support.node import differs

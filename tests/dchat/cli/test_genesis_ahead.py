@@ -13,7 +13,8 @@ from consensus.formats.timestamps import format_rfc3339
 from consensus.formats.units import NS_PER_S
 from dchat.client.client import Client
 from dchat.devnet import processes
-from dchat.devnet.network import Pace, free_ports, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import Pace, make_network
 
 pytestmark = pytest.mark.network
 

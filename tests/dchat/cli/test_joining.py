@@ -22,7 +22,8 @@ from dchat.client.wallet import Session
 from dchat.config import Config
 from dchat.config.models import StakingSection
 from dchat.devnet import processes
-from dchat.devnet.network import Network, NodeEntry, free_ports, make_network, node_config
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import Network, NodeEntry, make_network, node_config
 from dchat.home import identity
 from dchat.home.home import Home, make_keys
 from dchat.node.joining import FILE

@@ -36,7 +36,8 @@ from dchat.cli.main import dchat as dchat_command
 from dchat.client.client import Client, NodeUnreachable
 from dchat.client.wallet import Outcome, Session
 from dchat.devnet import processes
-from dchat.devnet.network import Network, Ports, free_ports, load_network, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import Network, Ports, load_network, make_network
 from dchat.home import identity
 from governance.actions import MODULES
 from tests.support.cli.network import DCHAT, PACE

@@ -17,7 +17,8 @@ from click.testing import CliRunner, Result
 from dchat.cli.local import recover_command
 from dchat.cli.main import dchat
 from dchat.devnet import processes
-from dchat.devnet.network import Network, NodeEntry, free_ports, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import Network, NodeEntry, make_network
 from tests.support.cli.network import PACE
 
 pytestmark = pytest.mark.network

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from dchat.devnet import processes
-from dchat.devnet.network import Network, Pace, Ports, free_ports, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import Network, Pace, Ports, make_network
 from dchat.home.home import Home
 
 pytestmark = pytest.mark.network

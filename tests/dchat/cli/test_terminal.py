@@ -16,7 +16,8 @@ from rich.console import Console
 
 from dchat.cli.local.testnet_control import Row, table_of
 from dchat.cli.terminal.base import Refusal, echo, show_json
-from dchat.devnet.network import free_ports, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import make_network
 from dchat.home import logs
 from dchat.home.text import safe, safe_line
 

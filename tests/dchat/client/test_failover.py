@@ -23,7 +23,7 @@ from dchat.client.client import Client, NodeUnreachable
 from dchat.client.proved import Proved
 from dchat.client.verify import ProofFailed, Trust, Verifier
 from dchat.client.wallet import Session, TxExpired, TxRefused, Undecided
-from dchat.devnet.network import free_ports
+from dchat.devnet.leases import free_ports
 from proto.dchat.v1 import service_pb2 as pb
 from tests.support.node.lying import Fault, Honest, Lie, LyingDoor, lying_door, says, twists
 from tests.support.node.running import Running, running_node, until

@@ -14,7 +14,8 @@ import pytest
 
 from dchat.cli.local import testnet_control
 from dchat.devnet import processes
-from dchat.devnet.network import free_ports, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import make_network
 from dchat.home import home_lock
 from dchat.home.errors import AlreadyRunning
 from dchat.home.home import Home

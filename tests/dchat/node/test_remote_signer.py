@@ -13,7 +13,8 @@ from structlog.testing import capture_logs
 
 from consensus.privval.record import read_record
 from consensus.system.disk import OsDisk
-from dchat.devnet.network import free_ports, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import make_network
 from dchat.home.home import Home
 from dchat.signer.files import SignerFiles
 from tests.support.node.remote import down, move_key

@@ -22,7 +22,8 @@ from consensus.documents.files import parse_node_key
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.system.files import replace_durably, write_new, write_new_secret
 from dchat.devnet import processes
-from dchat.devnet.network import Network, Ports, free_ports, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import Network, Ports, make_network
 from dchat.home import identity, logs
 from dchat.home.home import Home, load_validator_key
 from tests.support.node.machine import files_end_at

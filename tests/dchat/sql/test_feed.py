@@ -23,7 +23,8 @@ from dchat.client.client import Client
 from dchat.client.wallet import Session
 from dchat.config import Config, ConfigError, load
 from dchat.devnet import processes
-from dchat.devnet.network import free_ports, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import make_network
 from dchat.home import identity
 from dchat.home.errors import HomeError
 from dchat.home.home import Home

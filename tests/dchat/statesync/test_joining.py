@@ -22,7 +22,7 @@ from crypto.keys import Ed25519PrivKey
 from dchat.app.snapshots import Restorer
 from dchat.client.client import Client, NodeUnreachable
 from dchat.config import Config, load
-from dchat.devnet.network import free_ports
+from dchat.devnet.leases import free_ports
 from dchat.home.home import Home, load_genesis
 from dchat.node import runtime
 from dchat.node.errors import CannotListen

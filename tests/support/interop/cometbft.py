@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from dchat.devnet.network import free_ports
+from dchat.devnet.leases import free_ports
 from tests.support.interop.tools import go_tool
 
 VERSION = "0.38.26"

@@ -26,7 +26,8 @@ from consensus.p2p.conn.node_key import NodeKey
 from crypto.hash import sha256
 from crypto.keys import PrivKey
 from dchat.app.genesis_params import Changes
-from dchat.devnet.network import NodeEntry, Pace, free_ports, make_network, node_config
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import NodeEntry, Pace, make_network, node_config
 from dchat.home import identity
 from dchat.home.home import Home, load_validator_key, make_keys, write_genesis
 from tests.support.interop.cometbft import CometNode

@@ -14,7 +14,8 @@ from chain.state.proofs import verify
 from chain.tx.envelope.build import Seat, build_tx
 from chain.tx.messages import Payment
 from consensus.abci.interface import ProofOp
-from dchat.devnet.network import free_ports, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import make_network
 from dchat.home import identity
 from tests.support.interop.cometbft import CometNode
 from tests.support.interop.served import AbciProcess

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from dchat.devnet.network import Network, NodeEntry, Pace, free_ports, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import Network, NodeEntry, Pace, make_network
 
 MIB = 1 << 20
 POLL_S = 0.05

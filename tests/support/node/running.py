@@ -14,7 +14,8 @@ from consensus.p2p.conn.node_key import NodeKey
 from dchat.app.genesis_params import Changes
 from dchat.client.client import Client
 from dchat.config import load
-from dchat.devnet.network import Network, Pace, free_ports, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import Network, Pace, make_network
 from dchat.home import identity
 from dchat.home.home import Home, load_genesis, load_validator_key, remote_key
 from dchat.home.identity import Identity

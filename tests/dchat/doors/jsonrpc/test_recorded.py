@@ -14,7 +14,8 @@ import pytest
 
 from consensus.p2p.conn.node_key import NodeKey
 from dchat.config import load
-from dchat.devnet.network import free_ports, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import make_network
 from dchat.home.home import Home, load_genesis, load_validator_key
 from dchat.node.runtime import Node
 from tests.support.node.running import QUICK, running_node, until

@@ -13,7 +13,8 @@ import pytest
 
 from chain.upgrade.plan import Plan
 from dchat.config import load
-from dchat.devnet.network import Pace, free_ports, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import Pace, make_network
 from dchat.home.home import Home
 from dchat.node.errors import CannotUpgrade
 from dchat.node.upgrade import (

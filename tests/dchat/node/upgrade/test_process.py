@@ -14,7 +14,8 @@ import aiohttp
 import pytest
 
 from consensus.mempool.admission.errors import CODESPACE, Refusal
-from dchat.devnet.network import free_ports, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import make_network
 from dchat.node.upgrade import EXIT_UPGRADE, INFO_FILE, file_sha256
 from proto.dchat.v1.service_pb2 import GetUpgradeResponse
 from tests.support.upgrade.builds import SPRING, Daemon, make_build, run, until

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from chain.upgrade.migrations import Upgrade
 from dchat.cli.commands.status_commands import sync_info
 from dchat.cli.main import dchat
-from dchat.devnet.network import free_ports, make_network
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import make_network
 from dchat.home.home import Home
 from dchat.node.upgrade import INFO_FILE
 from proto.dchat.v1.service_pb2 import GetStatusResponse
