@@ -7,7 +7,7 @@ import contextlib
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tests.campaigns.hostile.wire import ALL_CHANNELS, Target, Wire, faults, new
 
 RECONNECT_S = 0.1  # after a connection was refused or dropped; ids are free
 BATCH_BYTES = 32_768  # of one write
+AGAIN_S = 0.05
 
 
 class Budget:
@@ -104,15 +105,21 @@ class World:
         await wire.drain()
 
 
-async def together(works: Iterable[Awaitable[None]]) -> None:
-    """All at once, until cancelled or one fails."""
+async def together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """All at once, until cancelled or one fails.
 
-    async def run(work: Awaitable[None]) -> None:
-        await work
-
-    async with asyncio.TaskGroup() as tasks:
-        for work in works:
-            tasks.create_task(run(work))
+    What a work awaits may end in the same turn as it is cancelled, and `asyncio.wait_for` of Python 3.11 then forgets
+    the cancellation: so each is cancelled until it ends. A TaskGroup does so once.
+    """
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        while left := [task for task in tasks if not task.done()]:
+            for task in left:
+                task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):  # this one is ending already
+                await asyncio.wait(left, timeout=AGAIN_S)
 
 
 Attack = Callable[[World], Awaitable[None]]
