@@ -27,6 +27,7 @@ PART_COPY: Final = 192
 COPIES_MAX: Final = 256
 COPIES_MANY: Final = 64
 COPIES_FORGIVEN: Final = 4  # in each height
+DISTANCE_HEIGHTS: Final = 3  # until a distance that both measure is what both go by
 CLAIMS_MAX: Final = 128  # majorities that a peer may claim in one height
 
 
@@ -38,6 +39,7 @@ class PeerState:
         "_ahead_mask",
         "_copies",
         "_copies_at",
+        "_copies_from",
         "_masks",
         "_votes",
         "claims",
@@ -75,6 +77,7 @@ class PeerState:
         self.timer: Timer | None = None
         self.wake_ns = 0
         self._copies = self._copies_at = 0  # that it sent of late, as of our height `_copies_at`
+        self._copies_from = 0  # our height from which on they count
         self.read_due_ns = 0  # a height that it is in is not read from disk before
         self._ahead: Proposal | None = None  # of the height after `height`, sent before it was there
         self._ahead_mask = 0  # of its parts, that were sent
@@ -83,7 +86,13 @@ class PeerState:
 
     def sent_copy(self, height: int, weight: int) -> None:
         """It sent what we held already; height: ours; weight: VOTE_COPY or PART_COPY."""
+        if height < self._copies_from:
+            return
         self._copies, self._copies_at = min(self._copies_left(height) + weight, COPIES_MAX), height
+
+    def distance_changed(self, height: int) -> None:
+        """It learns about now how far we are, as we do: what it sent before, or is on its way, tells nothing of it."""
+        self._copies, self._copies_from = 0, height + DISTANCE_HEIGHTS
 
     def sends_copies(self, height: int) -> bool:
         """Whether it did so of late, with a part, or with more than four votes a height: it is told too late."""

@@ -56,6 +56,7 @@ LATE_PART_NS: Final = 200 * NS_PER_MS  # parts are large: rather late than twice
 # so through us), the peer says so after half a round trip and ANNOUNCE_LATER, and that comes one way back; a quarter
 # is spare.
 WORD_NS: Final = 60 * NS_PER_MS
+FARTHER_NS: Final = 20 * NS_PER_MS  # more than a distance in one place varies by
 WORD_NS_MAX: Final = NS_PER_S  # who answers pings later than this gets everything from everybody
 DECIDED_HOLD_NS: Final = 150 * NS_PER_MS  # the others decide a height within this, or need help
 WIRE_NEW_HEIGHT: Final = 1
@@ -200,7 +201,10 @@ class Gossip:
     def peer_entered(self, state: PeerState) -> None:
         """It said that it is in another height; what came for that before, it tells of now."""
         round_trip_ns = int(state.peer.round_trip_s * NS_PER_S)
-        state.word_ns = min(round_trip_ns * 7 // 4 + WORD_NS, WORD_NS_MAX)
+        word_ns = min(round_trip_ns * 7 // 4 + WORD_NS, WORD_NS_MAX)
+        if 0 < state.word_ns < word_ns - FARTHER_NS:
+            state.distance_changed(self._rs.height)
+        state.word_ns = word_ns
         state.told_ns = self._clock.monotonic_ns() + WORD_NS
 
     def height_decided(self, height: int) -> None:

@@ -47,6 +47,27 @@ def test_across_the_world_votes_and_parts_still_travel_once() -> None:
     assert mesh.total("parts_duplicate") <= 0.05 * mesh.total("parts_received")
 
 
+def test_copies_of_when_distances_were_unknown_do_not_ask_for_more_announcements_later() -> None:
+    """A hundred validators told each other 19 times a block what they hold, for fifty heights after they began."""
+    mesh = ConsensusMesh(16, block_bytes=3 * PART_BYTES)
+    mesh.network.way_ns = lambda source, target: 200_000 + 30 * 10**6 * abs(int(source, 16) - int(target, 16))
+    mesh.network.full_mesh()
+    links = [link for host in mesh.network.hosts.values() for link in host.links.values()]
+    known = [link.round_trip_s for link in links]
+    for link in links:
+        link.round_trip_s = 0.0
+    mesh.start()
+    mesh.run_to(6)
+    assert mesh.total("votes_duplicate") > 6 * 9 * 16 * 15, "without distances everybody sends everything"
+    for link, round_trip_s in zip(links, known, strict=True):
+        link.round_trip_s = round_trip_s
+    mesh.run_to(11)  # all went by them when these heights began
+    copies, told = mesh.total("votes_duplicate"), mesh.total("announcements_sent")
+    mesh.run_to(21)
+    assert mesh.total("votes_duplicate") - copies <= 0.05 * 10 * 2 * 16 * 15
+    assert mesh.total("announcements_sent") - told <= 10 * 16 * 15 * 5, "five a peer and height"
+
+
 def test_what_a_height_costs_in_messages() -> None:
     """Two votes to each of three peers, a step, the proposal's share: the budget of --fast is 25 ms of CPU a block."""
     mesh = ConsensusMesh()
