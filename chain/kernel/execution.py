@@ -210,6 +210,84 @@ def units_of(raw: bytes, verified: int, gas_used: int) -> int:
     return 1 + len(raw) // BYTES_PER_UNIT + SIGNATURE_UNITS * verified + more // GAS_PER_UNIT
 
 
+class BlockRun:
+    """One block's execution over a branch: `begin`, its transactions by `run` one after the other, then `end`.
+
+    Changes nothing durable. request.txs is not read: whoever runs it says which ones, in the block's order.
+    """
+
+    def __init__(
+        self, request: BlockRequest, *, base: Base, modules: Modules, signatures: Signatures, rules: Rules
+    ) -> None:
+        self._modules, self._signatures, self._block = modules, signatures, Branch(base.get)
+        self._context = BlockContext(
+            self._block, base.scan, request.height, machine_time(request.time_ns), request.last_commit,
+            request.misbehavior, request.proposer_address,
+            committed=base.get, block_gas_max=rules.block_gas_max,
+        )  # fmt: skip
+        self._executor = Executor(
+            modules, signatures, rules, self._block, height=request.height, time_ns=request.time_ns
+        )
+        self._begun: dict[bytes, Any] = {}
+        self._units = 0  # of work since the last slice ended
+        self.results: list[ExecTxResult] = []
+        self.txs: list[Tx] = []
+
+    def begin(self, pre_block: PreBlock | None) -> Slices[None]:
+        if pre_block is not None:
+            yield from pre_block(self._context)
+        for module in self._modules.all:
+            for step in module.begin_block:
+                yield from step(self._context) or ()
+        self._begun = dict(self._block.writes)
+
+    def run(self, tx: Tx) -> bool:
+        """Execute the next one. Returns whether a slice of work is done. Raises TxError, of the ante part: then it
+        changed nothing, and has no result."""
+        verified, signatures = self._signatures.verified, self._signatures
+        try:
+            result = self._executor.run(tx, len(self.results))
+        except TxError:
+            self._units += units_of(tx.raw, signatures.verified - verified, 0)
+            raise
+        self.results.append(result)
+        self.txs.append(tx)
+        if signatures.verified == verified and 0 < result.gas_used < GAS_OF_ONE_UNIT:
+            self._units += 1
+        else:
+            self._units += units_of(tx.raw, signatures.verified - verified, result.gas_used)
+        return self.is_slice_over()
+
+    def failed(self, error: TxError, raw: bytes, tx: Tx | None) -> None:
+        """A decided block has one that cannot be run: its result says why."""
+        self.results.append(failed_result(error, tx))
+        if tx is None:  # else `run` has counted it
+            self._units += units_of(raw, 0, 0)
+
+    def is_slice_over(self) -> bool:
+        """Whether the loop is to be given back now; asked once a slice."""
+        if self._units < SLICE_UNITS:
+            return False
+        self._units = 0
+        return True
+
+    def end(self) -> Slices[Executed]:
+        context, executor = self._context, self._executor
+        for module in self._modules.all:
+            for step in module.end_block:
+                yield from step(context) or ()
+        return Executed(
+            self.results, self._block.writes, tuple(context.validator_updates), self.txs,
+            consensus_params=context.consensus_params, upgraded=context.upgraded, events=self._block.pop_events(),
+            others=executor.others | context.others, doubted=executor.doubted | context.doubted,
+            trail=Trail(self._begun, executor.parts),
+        )  # fmt: skip
+
+    def rejected(self, why: str) -> Executed:
+        """It is a proposal, and this speaks against it."""
+        return Executed(self.results, {}, (), self.txs, why)
+
+
 def execute_block(
     request: BlockRequest,
     *,
@@ -226,51 +304,23 @@ def execute_block(
     Not strict, a block that was decided is executed whatever it holds: a transaction whose ante part fails, or that
     does not decode, has a failed result and changes nothing.
     """
-    block = Branch(base.get)
-    context = BlockContext(
-        block, base.scan, request.height, machine_time(request.time_ns), request.last_commit, request.misbehavior,
-        request.proposer_address,
-        committed=base.get, block_gas_max=rules.block_gas_max,
-    )  # fmt: skip
-    if pre_block is not None:
-        yield from pre_block(context)
-    for module in modules.all:
-        for step in module.begin_block:
-            yield from step(context) or ()
-    begin = dict(block.writes)
-    executor = Executor(modules, signatures, rules, block, height=request.height, time_ns=request.time_ns)
-    results: list[ExecTxResult] = []
-    txs: list[Tx] = []
-    units = gas_wanted = 0
+    block = BlockRun(request, base=base, modules=modules, signatures=signatures, rules=rules)
+    yield from block.begin(pre_block)
+    gas_wanted = 0
     for index, raw in enumerate(request.txs):
         tx: Tx | None = None
-        verified = signatures.verified
         try:
             tx = cache.get(raw)
             gas_wanted += tx.gas_limit
             if strict and gas_wanted > rules.block_gas_max:
                 fault = GasLimitTooHigh(f"the block's {gas_wanted}, allowed: {rules.block_gas_max}")
-                return Executed(results, {}, (), txs, f"transaction {index}: {fault.log}")
-            results.append(executor.run(tx, index))
-            txs.append(tx)
+                return block.rejected(f"transaction {index}: {fault.log}")
+            if block.run(tx):
+                yield
         except TxError as error:
             if strict:
-                return Executed(results, {}, (), txs, f"transaction {index}: {error.log}")
-            results.append(failed_result(error, tx))
-        gas_used = results[-1].gas_used
-        if signatures.verified == verified and 0 < gas_used < GAS_OF_ONE_UNIT:
-            units += 1
-        else:
-            units += units_of(raw, signatures.verified - verified, gas_used)
-        if units >= SLICE_UNITS:
-            units = 0
-            yield
-    for module in modules.all:
-        for step in module.end_block:
-            yield from step(context) or ()
-    return Executed(
-        results, block.writes, tuple(context.validator_updates), txs,
-        consensus_params=context.consensus_params, upgraded=context.upgraded, events=block.pop_events(),
-        others=executor.others | context.others, doubted=executor.doubted | context.doubted,
-        trail=Trail(begin, executor.parts),
-    )  # fmt: skip
+                return block.rejected(f"transaction {index}: {error.log}")
+            block.failed(error, raw, tx)
+            if block.is_slice_over():
+                yield
+    return (yield from block.end())

@@ -21,7 +21,7 @@ from chain.currency.ledger.records import PARAMS
 from chain.kernel.branch import Base, Branch, encode_changes
 from chain.kernel.check import CheckState
 from chain.kernel.check import Pending as PendingRecord
-from chain.kernel.execution import SLICE_UNITS, Executed, Executor, Rules, execute_block, units_of
+from chain.kernel.execution import BlockRun, Executed, Executor, Rules, execute_block
 from chain.kernel.proposals import FIRST_TURN_BLOCKS, fee_to_replace, priority_of, select
 from chain.kernel.signatures import Signatures
 from chain.state.snapshot import FORMAT
@@ -61,6 +61,7 @@ from consensus.abci.interface import (
     Slices,
     Snapshot,
     VerifyVoteExtensionRequest,
+    VoteInfo,
 )
 from consensus.state.results import Event
 from consensus.types.params import ConsensusParams
@@ -130,6 +131,7 @@ class DchatApplication:
         self._retain_blocks = retain_blocks
         self._outcomes: dict[bytes, Outcome] = {}
         self._finalized: Outcome | None = None
+        self._prepared: tuple[BlockRequest, BlockRun] | None = None  # our own proposal, without its hash, up to its end
         self._chain: ChainRecord | None = None
         self.block_events: tuple[Event, ...] = ()  # of the last block's begin and end, for who counts them
         self._load()
@@ -205,6 +207,7 @@ class DchatApplication:
             self._rules = Rules(self._chain.chain_id, limit_of(self._chain.block_gas_max))
         self._check = CheckState(self.base, height=self.stores.latest_version + 1)
         self._checker: Executor | None = None
+        self._prepared = None
 
     # -------------------------------------------------------------------------- admission
 
@@ -324,6 +327,7 @@ class DchatApplication:
     def prepare_proposal(self, request: PrepareProposalRequest) -> Slices[PrepareProposalResponse]:
         """From the mempool's order: what fits by the lanes' shares, without what would make the block invalid.
 
+        They are run as the block runs them: where the very same block is processed, only its end is left to do.
         Nothing at an upgrade's height: what was admitted by the rules before is checked by the new ones first.
         """
         if self.upgrader.decision(self.base, request.height).action is Action.APPLY:
@@ -338,24 +342,21 @@ class DchatApplication:
             candidates, bytes_max=request.max_tx_bytes, gas_max=self._rules.block_gas_max,
             first_turn=request.height % FIRST_TURN_BLOCKS == 0,
         )  # fmt: skip
-        executor = Executor(
-            self.modules, self.signatures, self._rules, Branch(self.base.get),
-            height=request.height, time_ns=request.time_ns, tells=False,
-        )  # fmt: skip
-        kept: list[bytes] = []
-        units = 0
+        if not chosen:
+            return PrepareProposalResponse(())
+        asked = _as_block(request)
+        run = BlockRun(asked, base=self.base, modules=self.modules, signatures=self.signatures, rules=self._rules)
+        yield from run.begin(self.upgrader.pre_block)
         for tx in chosen:
-            gas_used, verified = 0, self.signatures.verified
             try:
-                gas_used = executor.run(tx, len(kept)).gas_used
-                kept.append(tx.raw)
-            except TxError:
-                pass  # the mempool drops it when it is checked again
-            units += units_of(tx.raw, self.signatures.verified - verified, gas_used)
-            if units >= SLICE_UNITS:
-                units = 0
+                is_slice_over = run.run(tx)
+            except TxError:  # the mempool drops it when it is checked again
+                is_slice_over = run.is_slice_over()
+            if is_slice_over:
                 yield
-        return PrepareProposalResponse(tuple(kept))
+        kept = tuple([tx.raw for tx in run.txs])
+        self._prepared = replace(asked, txs=kept), run
+        return PrepareProposalResponse(kept)
 
     def process_proposal(self, request: BlockRequest) -> Slices[ProcessProposalResponse]:
         if request.height != self.stores.latest_version + 1:
@@ -384,10 +385,14 @@ class DchatApplication:
 
     def _execute(self, request: BlockRequest, *, strict: bool) -> Slices[Outcome | str]:
         """The outcome; or, of a proposal that is not to be voted for, why."""
-        executed = yield from execute_block(
-            request, base=self.base, modules=self.modules, signatures=self.signatures, cache=self.txs,
-            rules=self._rules, strict=strict, pre_block=self.upgrader.pre_block,
-        )  # fmt: skip
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and prepared[0] == replace(request, hash=b""):
+            executed = yield from prepared[1].end()
+        else:
+            executed = yield from execute_block(
+                request, base=self.base, modules=self.modules, signatures=self.signatures, cache=self.txs,
+                rules=self._rules, strict=strict, pre_block=self.upgrader.pre_block,
+            )  # fmt: skip
         if executed.rejected:
             return executed.rejected
         large: dict[bytes, int] = {}
@@ -436,7 +441,7 @@ class DchatApplication:
             written = self._check.granted(outcome.executed.writes) | outcome.executed.others
             doubted = outcome.executed.doubted
             again = frozenset(self._check.block_committed(included, written, outcome.height + 1, doubted))
-        self._checker = None
+        self._checker = self._prepared = None
         for tx in outcome.executed.txs:
             self.txs.drop(tx.raw)
         self.block_events = outcome.response.events
@@ -523,6 +528,16 @@ class DchatApplication:
             self._restorer = None
             self._load()
         return response
+
+
+def _as_block(request: PrepareProposalRequest) -> BlockRequest:
+    """The block that is asked for, without transactions and hash."""
+    last = request.local_last_commit
+    votes = tuple([VoteInfo(vote.address, vote.power, vote.block_id_flag) for vote in last.votes])
+    return BlockRequest(
+        (), CommitInfo(last.round, votes), tuple(request.misbehavior), b"", request.height, request.time_ns,
+        request.next_validators_hash, request.proposer_address,
+    )  # fmt: skip
 
 
 def _place_of(tx: Tx) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -17,8 +19,11 @@ from chain.tx.messages import CreateChannel, Payment, PostMessage, RegisterIdent
 from consensus.abci.interface import (
     CheckTxRequest,
     CheckTxType,
+    CommitInfo,
     InfoRequest,
     InitChainRequest,
+    Misbehavior,
+    MisbehaviorType,
     QueryRequest,
     VerifyVoteExtensionRequest,
 )
@@ -66,6 +71,56 @@ def test_a_proposal_that_was_executed_is_not_executed_again() -> None:
     chain.app.modules.handlers.clear()  # executing now would fail
     assert drain(chain.app.finalize_block(request)).tx_results[0].code == 0
     assert drain(chain.app.process_proposal(request)).accepted
+
+
+def test_the_transactions_of_a_proposal_of_ours_run_once() -> None:
+    chain, plain = rich(), rich()
+    txs = [
+        pay(chain, "ann"),
+        pay(chain, "bob", amount=1000 * DCHAT),
+        pay(chain, "carl", sequence=7),
+        pay(chain, "carl"),
+    ]
+    kept = chain.prepare(*txs)
+    assert kept == (txs[0], txs[1], txs[3]), "bob's fails, and pays its fee; carl's second has a wrong sequence"
+    request = chain.request(kept)
+    chain.app.modules.handlers.clear()  # running one now would fail
+    assert drain(chain.app.process_proposal(request)).accepted
+    response = drain(chain.app.finalize_block(request))
+    chain.app.commit()
+    assert response == plain.block(*kept)
+    assert [result.code for result in response.tx_results] == [0, Overspend.code, 0]
+    assert chain.app.stores.app_hash == plain.app.stores.app_hash
+
+
+@pytest.mark.parametrize("other", [
+    {"time_ns": 5}, {"proposer_address": b"another proposer, of."}, {"next_validators_hash": bytes([1] * 32)},
+    {"last_commit": CommitInfo(1, ())}, {"txs": ()},
+    {"misbehavior": (Misbehavior(MisbehaviorType.DUPLICATE_VOTE, bytes(20), 1, 1, 1, 1),)},
+])  # fmt: skip
+def test_another_block_than_the_one_prepared_is_run_by_itself(other: dict[str, Any]) -> None:
+    chain, plain = rich(), rich()
+    txs = [pay(chain, "ann"), pay(chain, "bob")]
+    kept = chain.prepare(*txs)
+    request = replace(chain.request(kept), **other)
+    responses = []
+    for app in (chain.app, plain.app):
+        assert drain(app.process_proposal(request)).accepted
+        responses.append(drain(app.finalize_block(request)))
+        app.commit()
+    assert responses[0] == responses[1]
+    assert chain.prepare(*txs) == ((), tuple(txs))[other == {"txs": ()}], "of the height before nothing is left"
+
+
+def test_what_was_prepared_is_forgotten_with_its_height() -> None:
+    chain, plain = rich(), rich()
+    tx, later = pay(chain, "ann", amount=3), pay(chain, "carl")
+    chain.prepare(tx)
+    assert chain.block(later) == plain.block(later)
+    chain.height -= 1  # a request as it was prepared, but for what the state is by now
+    assert chain.propose(tx).startswith("height 1 is not the next one")
+    chain.height += 1
+    assert chain.block(tx) == plain.block(tx)
 
 
 def test_an_abandoned_execution_leaves_nothing() -> None:
