@@ -627,7 +627,7 @@ class ConsensusDriver(Entrance):
         self._tell_saved(SavedBlock(block, commit, self._state))
         self._recorded = None  # what follows in the log, if anything, is of no height of ours
         self._commit_due_ns = decided_ns + self.config.timeout_commit_ms * NS_PER_MS
-        self._gathering.start(decided_ns)
+        self._gathering.start(decided_ns, len(block.txs))
         late_ns = 0 if precommits.is_full else decided_ns + self._late_wait_ns - now
         wait_ns = max(self._commit_due_ns - now, late_ns)
         needs_proof = bool(block.txs or block.evidence) and self._state.app_hash != block.header.app_hash

@@ -3,6 +3,7 @@ long one waits for more transactions."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -19,6 +20,9 @@ from consensus.system.clock import Clock, Timer
 GENESIS_LOOK_MS: Final = 60_000  # at the clock, while the genesis time is ahead: it may be set meanwhile
 GATHERED_TXS: Final = 500  # a block of so many costs little more a transaction than one of more
 GATHER_LOOKS: Final = 4  # at the mempool in the longest wait: none came between two, so none are waited for
+
+WORTH_TXS: Final = 100  # come in the longest wait: twice what a block costs. Where fewer do, less of it is waited
+PACE_BLOCKS: Final = 9  # the last eight and what came between them
 
 log = structlog.get_logger(__name__)
 
@@ -52,8 +56,10 @@ class Gathering:
     """Whether the next height waits for more transactions: a block costs each validator what some fifty of them do.
 
     It waits only while there are some, fewer than GATHERED_TXS, more keep coming, and the last commit is younger than
-    `wait_ms`. So empty blocks wait for nothing, a lone transaction for one look, and a backlog not at all. The proposal
-    of somebody who did not wait ends it, as it ends each wait for a height's begin (line 54).
+    `wait_ms`, or than a part of that where few come: by the blocks of late, the square of the share of WORTH_TXS that
+    would come in all of it. So at a low load, where the machine has time, a transaction waits little; empty blocks wait
+    for nothing, a lone transaction for one look, and a backlog not at all. The proposal of somebody who did not wait
+    ends it, as it ends each wait for a height's begin (line 54).
     """
 
     def __init__(self, wait_ms: int) -> None:
@@ -61,10 +67,23 @@ class Gathering:
         self._look_ns = self._wait_ns // GATHER_LOOKS
         self._due_ns = self._next_look_ns = 0
         self._seen = 0  # transactions at the last look
+        self._blocks: deque[tuple[int, int]] = deque(maxlen=PACE_BLOCKS)  # of late: when decided, transactions
 
-    def start(self, decided_ns: int) -> None:
-        """A height begins; the one before it was decided then (monotonic)."""
-        self._due_ns, self._next_look_ns, self._seen = decided_ns + self._wait_ns, 0, 0
+    def start(self, decided_ns: int, txs: int) -> None:
+        """A height begins; the block before it, of so many transactions, was decided then (monotonic)."""
+        self._blocks.append((decided_ns, txs))
+        wait_ns = self._worth_ns()
+        self._look_ns = wait_ns // GATHER_LOOKS
+        self._due_ns, self._next_look_ns, self._seen = decided_ns + wait_ns, 0, 0
+
+    def _worth_ns(self) -> int:
+        """All of it as long as nothing is known of the pace."""
+        first_ns, last_ns = self._blocks[0][0], self._blocks[-1][0]
+        if last_ns <= first_ns:
+            return self._wait_ns
+        came = sum(txs for _, txs in self._blocks) - self._blocks[0][1]
+        in_all_of_it = min(WORTH_TXS, came * self._wait_ns // (last_ns - first_ns))
+        return self._wait_ns * in_all_of_it**2 // WORTH_TXS**2
 
     def more_ns(self, waiting: int, now_ns: int) -> int:
         """How long to wait before the next look; 0: begin. waiting: transactions in the mempool."""

@@ -8,7 +8,7 @@ import pytest
 
 from consensus.core.events import Elapsed, Step
 from consensus.engine.incoming.inputs import TimedOut
-from consensus.engine.timers import GATHERED_TXS, Gathering
+from consensus.engine.timers import GATHERED_TXS, WORTH_TXS, Gathering
 from consensus.formats.units import NS_PER_MS
 from tests.support.engine.bench import FAST, Home, Node, genesis_of, make_node, until
 
@@ -32,23 +32,48 @@ WAIT_MS = 100
 def test_how_long_is_waited(looks: list[tuple[int, int]], want: list[int]) -> None:
     """looks: (ms since the decision, transactions that wait); want: ms until the next look, 0: begin."""
     gathering = Gathering(WAIT_MS)
-    gathering.start(7 * NS_PER_MS)
+    gathering.start(7 * NS_PER_MS, 1)
     assert [gathering.more_ns(waiting, (7 + at) * NS_PER_MS) // NS_PER_MS for at, waiting in looks] == want
 
 
 def test_each_height_waits_anew_and_none_where_it_is_off() -> None:
     gathering = Gathering(WAIT_MS)
     for begin in (0, 10 * NS_PER_MS):
-        gathering.start(begin)
+        gathering.start(begin, WORTH_TXS)
         assert gathering.more_ns(3, begin) == 25 * NS_PER_MS
     off = Gathering(0)
-    off.start(0)
+    off.start(0, 1)
     assert off.more_ns(3, 0) == 0
 
 
-async def node_with(wait_ms: int, *, txs: int, more_each_look: int = 0) -> Node:
+@pytest.mark.parametrize(
+    ("blocks", "want"),
+    [
+        pytest.param([(0, 9), (100, 100)], 100, id="so many that a block of them costs little more than they do"),
+        pytest.param([(0, 9), (100, 900)], 100, id="more"),
+        pytest.param([(0, 9), (100, 50)], 25, id="half as many: a fourth of it"),
+        pytest.param([(0, 9), (50, 25), (100, 25)], 25, id="likewise, in smaller blocks"),
+        pytest.param([(0, 9), (200, 50)], 6, id="a fourth as many: a sixteenth"),
+        pytest.param([(0, 9), (100, 9)], 0, id="a few: next to nothing"),
+        pytest.param([(0, 9), (100, 0)], 0, id="the last block was empty, and one waits now"),
+        pytest.param([(0, 9), (0, 9)], 100, id="no time passed: nothing is known"),
+        pytest.param([(0, 999), *[(at, 1) for at in range(1, 90, 10)], (200, 0)], 0, id="long ago there were many"),
+    ],
+)
+def test_less_is_waited_where_fewer_come(blocks: list[tuple[int, int]], want: int) -> None:
+    """blocks: (ms of the decision, transactions); want: ms until the height begins while more come."""
+    gathering = Gathering(WAIT_MS)
+    for at, txs in blocks:
+        gathering.start(at * NS_PER_MS, txs)
+    now_ns, waiting = blocks[-1][0] * NS_PER_MS, 1
+    while more_ns := gathering.more_ns(waiting, now_ns):
+        now_ns, waiting = now_ns + more_ns, waiting + 1
+    assert (now_ns // NS_PER_MS) - blocks[-1][0] == want
+
+
+async def node_with(wait_ms: int, *, txs: int, more_each_look: int = 0, per_block: int = 1) -> Node:
     node = await make_node(genesis_of(1), 0, Home(), config=replace(FAST, gather_wait_ms=wait_ms))
-    node.pool.per_block = 1
+    node.pool.per_block = per_block
     for number in range(txs):
         node.pool.add(b"k%d=1" % number)
     node.pool.more_each_look = more_each_look
@@ -64,7 +89,7 @@ async def test_neither_empty_blocks_nor_a_backlog_wait(txs: int) -> None:
 
 
 async def test_blocks_are_so_far_apart_while_transactions_keep_coming() -> None:
-    node = await node_with(WAIT_MS, txs=5, more_each_look=1)
+    node = await node_with(WAIT_MS, txs=5, more_each_look=WORTH_TXS // 2, per_block=GATHERED_TXS)
     await node.driver.start()
     await node.reach(4)
     await node.driver.stop()
@@ -74,7 +99,7 @@ async def test_blocks_are_so_far_apart_while_transactions_keep_coming() -> None:
 
 async def test_a_late_time_out_of_the_height_before_begins_nothing_and_ends_no_wait() -> None:
     """A replay of the log holds back real time-outs, also over a decision: found by `scripts/campaign crashes`."""
-    node = await node_with(WAIT_MS, txs=5, more_each_look=1)
+    node = await node_with(WAIT_MS, txs=5, more_each_look=WORTH_TXS // 2, per_block=GATHERED_TXS)
     await node.driver.start()
     await node.reach(2)
     core = node.driver.core
