@@ -350,6 +350,9 @@ class HttpSection(Section):
         ge=16,
     )
     metrics_connections_max: int = option(32, "The same of the metrics port.", ge=16)
+    explorer: bool = option(
+        True, "Serve the explorer's pages under /explorer: the chain in a browser, with proofs that it checks itself."
+    )
     allowed_hosts: Addresses = option(
         [],
         "Names by which clients may call this door, besides IP addresses, localhost, this machine's name and `host`: "

@@ -1,5 +1,5 @@
 """The HTTP door: how the node is, its peers, blocks and what they did, consensus and bridge, metrics, and the gRPC
-services under /v1 (`dchat.doors.rest`). JSON; loopback by default.
+services under /v1 (`dchat.doors.rest`); JSON. And the explorer's pages (`dchat.doors.explorer`). Loopback by default.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from aiohttp import web
 
 from consensus.state.cursors import HEIGHT_MAX, Cursor
 from dchat.config.models import HttpSection
+from dchat.doors.explorer import pages
 from dchat.doors.http.listener import Answer, HttpListener, answer_of
 from dchat.doors.http.views import BLOCKS_MAX, Views
 from dchat.doors.metrics.exposition import Registry
@@ -64,6 +65,8 @@ class HttpDoor(HttpListener):
         routes = {("GET", path): answer for path, answer in plain.items()}
         if self._calls is not None:
             routes |= self._calls.handlers
+        if self._options.explorer:
+            routes |= pages.handlers()
         return await self.open(routes, host, port)
 
     async def _latest_block(self, request: web.Request) -> web.Response:

@@ -1,0 +1,3 @@
+"""The explorer: pages about the chain for a browser; what they show they read from the HTTP door as others do."""
+
+__all__ = ["pages"]
