@@ -52,7 +52,7 @@ from consensus.mempool.admission.interfaces import Checks
 from consensus.mempool.admission.limits import Limits
 from consensus.mempool.admission.pace import CommitPace
 from consensus.mempool.admission.shares import Shares
-from consensus.mempool.admission.signatures import Verifier
+from consensus.mempool.admission.signatures import Verifier, batch_txs_max
 from consensus.mempool.admission.standing import BAD_SIGNATURE, KNOWN_BAD, MALFORMED, REFUSED, Standings
 from consensus.mempool.ahead import Ahead
 from consensus.mempool.contest import Contest
@@ -68,7 +68,6 @@ from consensus.system.meter import Meter
 log = structlog.get_logger(__name__)
 
 SLICE_NS: Final = 2 * NS_PER_MS  # of the 3 ms that the loop may be held at most
-BATCH_TXS_MAX: Final = 64  # a thread verifies so many in 3 ms; the next source's turn is not far
 CLOCK_BYTES: Final = 1_024  # of transactions between two looks at the clock: some four payments
 LANE_FREE_TXS: Final = 16  # of one source in a full lane: those who filled it shall not close it to the others
 PROTO_TX_OVERHEAD: Final = 6  # field key, and a length of at most five bytes
@@ -353,7 +352,7 @@ class Pool(Listeners):
 
     async def _admit_batch(self) -> None:
         await asyncio.sleep(0)  # a flood of which nothing is left to check has no other pause
-        taken = self._intake.take(BATCH_TXS_MAX)
+        taken = self._intake.take(batch_txs_max())
         self._spent_ns = 0
         try:
             batch = await self._verified(await self._identified(taken))

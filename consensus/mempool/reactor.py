@@ -4,10 +4,10 @@ What was admitted through a door of this node goes at once, in batches, to every
 announcing it first would cost a round trip and a hash each way and save nothing. What a peer sent is not passed on to
 our own nodes but announced by hash, and fetched by those who lack it from one announcer at a time; towards a node that
 the sender is connected to as well, even the announcement waits for long, since the sender has served it already. In a
-full mesh a transaction therefore travels once to each node, and is announced only when it waits longer than
-ANNOUNCE_LATE_NS. Large transactions are always announced. CometBFT peers get bodies, after a short wait when they are
-not ours. What still waits after AGAIN_NS is offered once more to everybody, and then ever more rarely: who had no room
-for it, or forgot it, has another chance. What is asked of whom is decided in `consensus.mempool.wants`.
+full mesh a transaction therefore travels once to each node, and is announced only when it waits longer than it should.
+Large transactions are always announced. CometBFT peers get bodies, after a short wait when they are not ours. What
+still waits after AGAIN_NS is offered once more to everybody, and then ever more rarely: who had no room for it, or
+forgot it, has another chance. What is asked of whom is decided in `consensus.mempool.wants`.
 Source: docs/decisions/0004; CometBFT v0.38, mempool/reactor.go, and pull request 1472 (content-addressable gossip).
 """
 
@@ -36,7 +36,8 @@ BATCH_BYTES: Final = 65_536  # per message: a vote never waits behind more than 
 PUSH_BYTES_MAX: Final = 16_384  # a larger transaction is announced even when it is first-hand
 RELAY_MIN_NS: Final = 5 * NS_PER_MS  # 5 to 20 ms: docs/decisions/0004
 RELAY_SPREAD_NS: Final = 15 * NS_PER_MS
-ANNOUNCE_LATE_NS: Final = 500 * NS_PER_MS  # towards a neighbour of the sender: only if the sender failed it
+ANNOUNCE_LATE_NS: Final = 500 * NS_PER_MS  # towards a neighbour of the sender: only if the sender failed it, but
+# not before what doors admit is committed: at a full load each would be announced, for nothing
 AGAIN_NS: Final = 10 * NS_PER_S  # first; then after twice the time that it has waited
 AGAIN_DOUBLINGS: Final = 5  # of the time until the next: every five minutes at last
 AGAIN_TXS_MAX: Final = 512  # in one round, AGAIN_NS apart
@@ -92,6 +93,7 @@ class MempoolReactor:
         self._relay_timer: Timer | None = None
         self._relay_timer_ns = 0
         self._receiving = True
+        self._late_ns = max(ANNOUNCE_LATE_NS, pool.config.wait_ms_max * NS_PER_MS * 3 // 2)
         self._message_bytes_max = pool.config.tx_bytes_max + MESSAGE_OVERHEAD
         self._again_timer: Timer | None = None
         self.metrics = TxGossipMetrics()
@@ -257,7 +259,7 @@ class MempoolReactor:
                 continue
             delay = RELAY_MIN_NS + self._random.randrange(RELAY_SPREAD_NS)
             if queue.is_ours and self._extension.are_neighbours(source, id):
-                delay += ANNOUNCE_LATE_NS
+                delay += self._late_ns
             heapq.heappush(self._relays, (now + delay, next(self._numbers), id, batch))
         self._arm_relays()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from consensus.mempool.admission.errors import Refusal
 from consensus.mempool.pool import Pool
 from consensus.state.results import ExecTxResult
 from consensus.system.clock import InlineWorkers, LoopClock
+from crypto import native
 from crypto.hash import sha256
 from crypto.keys import Ed25519PrivKey
 from dchat.client.refusals import MEMPOOL
@@ -297,8 +298,22 @@ async def test_whoever_waits_when_the_pool_stops_gets_an_answer() -> None:
     assert (await pool.submit(b"a:0")).code == Refusal.STOPPED
 
 
-@pytest.mark.parametrize(("count", "thread_runs"), [(1, 0), (31, 0), (32, 1), (100, 2)])
-async def test_signatures_are_verified_once_in_batches_and_large_ones_in_threads(count: int, thread_runs: int) -> None:
+@pytest.fixture(params=[pytest.param(64, id="python"), pytest.param(128, id="native")])
+def most_together(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Of a batch, by who verifies it; that is as before at the end."""
+    before, is_native = native.is_used(), request.param == 128
+    native.switch(is_native)
+    if native.is_used() != is_native:
+        pytest.skip(f"the native part is not used here: {native.state()}")
+    yield request.param
+    native.switch(before)
+
+
+@pytest.mark.parametrize(("count", "runs"), [(1, (0, 0)), (31, (0, 0)), (32, (1, 1)), (100, (2, 1)), (300, (5, 3))])
+async def test_signatures_are_verified_once_in_batches_and_large_ones_in_threads(
+    count: int, runs: tuple[int, int], most_together: int
+) -> None:
+    """runs: in threads, without the native part and with it."""
     app, workers = SigningApp(), CountingWorkers()
     pool = Pool(app, LoopClock(), workers)
     task = asyncio.create_task(pool.run())
@@ -306,8 +321,8 @@ async def test_signatures_are_verified_once_in_batches_and_large_ones_in_threads
     answers = await pool.submit_many(batch)
     assert [answer.code for answer in answers] == [4] + [0] * (count - 1)
     assert (pool.metrics.signatures_verified, pool.metrics.signatures_bad) == (count, 1)
-    assert workers.runs == thread_runs
-    assert max(app.batches) <= 64
+    assert workers.runs == runs[most_together == 128]
+    assert max(app.batches) == min(count, most_together)
     pool.update(1, [], [], None)
     await pool.submit(app.make(count))
     assert pool.metrics.signatures_verified == count + 1  # the recheck verified nothing
