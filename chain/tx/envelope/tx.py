@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from google.protobuf.message import DecodeError
 
 from chain.tx import gas
+from chain.tx.envelope.short import Ordinary, read_ordinary
 from chain.tx.errors import (
     FeeNotTaken,
     GasLimitTooLow,
@@ -33,6 +34,7 @@ from chain.tx.messages import (
     LANE_NAMES,
     Kind,
     Message,
+    Payment,
     PostMessage,
     decode_message,
 )
@@ -46,6 +48,9 @@ from proto.dchat.v1 import tx_pb2 as pb
 SIGN_DOMAIN: Final = b"dchat/tx/v1"
 
 TX_BYTES_MAX: Final = 65_536  # the largest message with room to spare, and one part of a block
+ORDINARY_BYTES_MAX: Final = (
+    1_024  # three times what an ordinary payment has: nothing longer is held against its pattern
+)
 TX_BYTES_MIN: Final = 128  # an address of 20, a key of 32, a signature of 64 and their fields: the shortest has more
 MESSAGES_MAX: Final = 32  # a bundle is read by a person before it is signed
 SIGNERS_MAX: Final = 8
@@ -60,6 +65,9 @@ TOUCHED_GRANT: Final = b"ug"  # ‖ granter ‖ grantee
 TOUCHED_POT: Final = b"ca"  # ‖ channel
 TOUCHED_MEMBER: Final = b"cm"  # ‖ channel ‖ member
 TOUCHES: Final = {LANE_CHAT: b"ci", LANE_CURRENCY: TOUCHED_ACCOUNT, LANE_BRIDGE: TOUCHED_ACCOUNT}
+
+
+_new: Final = tuple.__new__  # what a NamedTuple's constructor calls, without its frame
 
 
 class SignerEntry(NamedTuple):
@@ -151,6 +159,40 @@ def sign_hash(body: bytes) -> bytes:
 
 def decode(raw: bytes) -> Tx:
     """Raises a TxError of codespace `tx` for anything but a well-formed transaction."""
+    if len(raw) <= ORDINARY_BYTES_MAX:
+        ordinary = read_ordinary(raw)
+        if ordinary is not None and (tx := _of_ordinary(raw, ordinary)) is not None:
+            return tx
+    return decode_by_schema(raw)
+
+
+def _of_ordinary(raw: bytes, ordinary: Ordinary) -> Tx | None:
+    """None: something is wrong with it, and `decode_by_schema` says what."""
+    (
+        body, chain_id, recipient, amount, address, policy_key, sequence_key, sequence, gas_limit, fee, expiry_height,
+        public_key, signature,
+    ) = ordinary  # fmt: skip
+    policy = POLICY_ED25519 + policy_key if policy_key else None
+    least = gas.GAS_TRANSACTION + gas.GAS_BYTE * len(raw) + gas.GAS_SIGNATURE + gas.GAS_MESSAGE
+    if gas_limit < least or (policy is not None and policy_address(policy) != address):
+        return None
+    tx = Tx()
+    tx.raw, tx.body = raw, body
+    tx.id, tx.replay_id, tx.sign_hash = sha256(raw), sha256(body), sign_hash(body)
+    tx.verified, tx.facts = False, None
+    tx.chain_id, tx.lane, tx.fee = chain_id.decode("ascii"), LANE_CURRENCY, fee
+    tx.gas_limit, tx.expiry_height, tx.unordered = gas_limit, expiry_height, False
+    tx.signers = (_new(SignerEntry, (address, policy, sequence_key, sequence)),)
+    tx.touches = (TOUCHED_ACCOUNT + address,)
+    tx.fee_payer, tx.payer, tx.fee_granter = 0, address, b""
+    tx.signatures = ((0, public_key, signature),)
+    tx.messages, tx.parts = (_new(Payment, (address, recipient, amount)),), 0
+    tx.intrinsic_gas = least
+    return tx
+
+
+def decode_by_schema(raw: bytes) -> Tx:
+    """`decode`, whatever it is."""
     if len(raw) > TX_BYTES_MAX:
         raise TooLarge(f"{len(raw)} bytes, allowed: {TX_BYTES_MAX}")
     try:
