@@ -61,6 +61,7 @@ def measure(keys_held: int, changes: int, blocks: int, folder: Path) -> dict[str
         )
         version += 1
     stores.prune(version)
+    stores.prepare(version, {})  # what the last of them left to do
     gc.collect()
     gc.freeze()  # as a node does once it has started: a collection over all that it holds would pass for a slice
     changed = min(changes, keys_held)

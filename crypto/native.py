@@ -13,14 +13,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from dchat_native import TreeUpdate as TreeUpdate  # noqa: PLC0414 - for the stores
+    from dchat_native import RecordCache as RecordCache  # noqa: PLC0414 - for the stores
+    from dchat_native import TreeUpdate as TreeUpdate  # noqa: PLC0414
 
 try:
     import dchat_native as _built
 except ImportError:
     _built = None  # type: ignore[assignment]  # whoever calls has asked `is_used`
 
-FORM: Final = 2  # of what is built: another one is not used
+FORM: Final = 3  # of what is built: another one is not used
 VARIABLE: Final = "DCHAT_NODE__NATIVE"  # of any process of ours; a node has it as the option [node] native, too
 OFF: Final = frozenset({"off", "false", "no", "0", "f", "n"})  # what options take for false
 
@@ -68,6 +69,11 @@ def check_page(content: bytes) -> tuple[bytes, bool]:
 def undo_runs(prefix: bytes, replaced: Sequence[tuple[bytes, bytes | None]]) -> list[tuple[bytes, bytes | None]]:
     """What `chain.state.layout.UndoRuns.add` makes of them."""
     return _built.undo_runs(prefix, replaced)
+
+
+def record_cache(bytes_max: int) -> RecordCache:
+    """Holds records of the stores, and for `tree_update` their pages, as the last commit left them."""
+    return _built.RecordCache(bytes_max)
 
 
 def tree_update(prefix: bytes, version: bytes, *, is_whole: bool) -> TreeUpdate:

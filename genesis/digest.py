@@ -51,6 +51,16 @@ def genesis_digest(doc: GenesisDoc) -> bytes:
     """FORM and 32 bytes."""
     if isinstance(doc, KeptGenesis):
         return doc.digest
+    return digest_with(doc, sha256(canonical_state(json.loads(doc.app_state)) if doc.app_state else b""))
+
+
+def canonical_state(app_state: Any) -> bytes:
+    """The text whose hash the digest is of."""
+    return _canonical(_named(app_state))
+
+
+def digest_with(doc: GenesisDoc, state_hash: bytes) -> bytes:
+    """As `genesis_digest`, of a document whose `app_state` has that hash; of one without it is that of nothing."""
     params = doc.consensus_params
     values = {
         "chain_id": doc.chain_id,
@@ -64,8 +74,7 @@ def genesis_digest(doc: GenesisDoc) -> bytes:
         "validators": [[v.pub_key.type, v.pub_key.bytes.hex(), v.power, v.name] for v in doc.validators],
         "app_hash": doc.app_hash.hex(),
     }  # fmt: skip
-    state = _canonical(_named(json.loads(doc.app_state))) if doc.app_state else b""
-    return FORM + sha256(_DOMAIN + _canonical(values) + b"\n" + sha256(state))
+    return FORM + sha256(_DOMAIN + _canonical(values) + b"\n" + state_hash)
 
 
 def _named(app_state: Any) -> Any:
@@ -85,4 +94,4 @@ def _canonical(value: object) -> bytes:
     return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode()
 
 
-__all__ = ["KeptGenesis", "genesis_digest", "rendered_digest"]
+__all__ = ["KeptGenesis", "canonical_state", "digest_with", "genesis_digest", "rendered_digest"]

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import structlog
 
@@ -21,11 +21,13 @@ from consensus.formats.errors import InvalidGenesis
 from consensus.formats.units import MIB
 from consensus.system.files import replace_durably
 from genesis.digest import KeptGenesis, genesis_digest
+from genesis.reading import Progress, read_genesis
 
 KEPT_BYTES_MIN: Final = MIB  # what is smaller is read in no time
 NOTE_BYTES_MAX: Final = 64 * MIB  # validators without end
 _FORM: Final = 1
 _READ_BYTES: Final = MIB
+_TOLD_BYTES: Final = 32 * MIB  # a line each second or two
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +36,9 @@ def load_kept(path: Path, note: Path, *, default_time_ns: int, bytes_min: int = 
     """The document at `path`; its head alone where `note` knows the file. Raises OSError, InvalidGenesis."""
     if path.stat().st_size >= bytes_min and (kept := _known(path, note)) is not None:
         return kept
-    return parse_genesis(path.read_bytes(), default_time_ns=default_time_ns)
+    if path.stat().st_size < bytes_min:
+        return parse_genesis(path.read_bytes(), default_time_ns=default_time_ns)
+    return _read(path, default_time_ns, lambda read: None)[0]
 
 
 def keep(path: Path, note: Path, *, default_time_ns: int, bytes_min: int = KEPT_BYTES_MIN) -> GenesisDoc:
@@ -44,12 +48,8 @@ def keep(path: Path, note: Path, *, default_time_ns: int, bytes_min: int = KEPT_
         return load_kept(path, note, default_time_ns=default_time_ns, bytes_min=bytes_min)
     if (kept := _known(path, note)) is not None:
         return kept
-    text = path.read_bytes()
-    log.info("reading the genesis", file=str(path), mib=len(text) // MIB)
-    size, hash_ = len(text), hashlib.sha256(text).hexdigest()
-    doc = parse_genesis(text, default_time_ns=default_time_ns)
-    del text
-    digest = genesis_digest(doc)
+    log.info("reading the genesis", file=str(path), mib=path.stat().st_size // MIB)
+    doc, digest, size, hash_ = _read(path, default_time_ns, _Told())
     told = {
         "form": _FORM, "size": size, "sha256": hash_, "digest": digest.hex(),
         "document": doc.without_app_state().to_json(),
@@ -93,10 +93,48 @@ def _hash_of_file(path: Path) -> str:
 
 
 def _app_state(path: Path, hash_: str, head: GenesisDoc) -> bytes:
-    text = path.read_bytes()
-    if hashlib.sha256(text).hexdigest() != hash_:
+    doc, _, _, found = _read(path, head.genesis_time_ns, lambda read: None)
+    if found != hash_:
         raise InvalidGenesis(f"{path}: it was replaced since this node started")
-    return parse_genesis(text, default_time_ns=head.genesis_time_ns).app_state
+    return doc.app_state
+
+
+class _Told:
+    """Says in the log how far the reading is."""
+
+    def __init__(self) -> None:
+        self._next = _TOLD_BYTES
+
+    def __call__(self, read: int) -> None:
+        if read >= self._next:
+            log.info("reading the genesis", mib=read // MIB)
+            self._next += _TOLD_BYTES
+
+
+class _Hashed:
+    """A file that is hashed as it is read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.hash, self.size = hashlib.sha256(), 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        piece = self._file.read(size)
+        self.hash.update(piece)
+        self.size += len(piece)
+        return piece
+
+
+def _read(path: Path, default_time_ns: int, progress: Progress) -> tuple[GenesisDoc, bytes, int, str]:
+    """(document, its digest, the file's size and SHA-256). Raises OSError, InvalidGenesis."""
+    with path.open("rb") as opened:
+        file = _Hashed(opened)
+        if (read := read_genesis(file, default_time_ns=default_time_ns, progress=progress)) is not None:
+            return read.doc, read.digest, file.size, file.hash.hexdigest()
+        opened.seek(0)
+        text = opened.read()
+    doc = parse_genesis(text, default_time_ns=default_time_ns)
+    return doc, genesis_digest(doc), len(text), hashlib.sha256(text).hexdigest()
 
 
 __all__ = ["KEPT_BYTES_MIN", "keep", "load_kept"]

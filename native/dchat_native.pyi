@@ -15,8 +15,26 @@ def undo_runs(prefix: bytes, replaced: Sequence[tuple[bytes, bytes | None]]) -> 
     """The undo runs of one kind of record: `UndoRuns.add`. Raises ValueError."""
 
 @final
+class RecordCache:
+    """Records of the stores as the last commit left them, within a bound of bytes: what was not used of late goes
+    first."""
+
+    def __new__(cls, bytes_max: int) -> RecordCache: ...
+    def get(self, key: bytes, missing: bytes) -> bytes | None:
+        """The record under that key, None: there is none; `missing` itself: that is not held."""
+
+    def put(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """What records are from now on, None: they are gone."""
+
+    def node(self, prefix: bytes, key: bytes) -> bytes | None:
+        """What is in the slot where `key` would be; None: a page above it is not held. prefix: as of TreeUpdate."""
+
+    def counts(self) -> tuple[int, int, int]:
+        """Hits, misses, and the bytes held."""
+
+@final
 class TreeUpdate:
-    """One update of a store's tree, in steps: `add`; `wanted` and `give` until nothing is wanted; `hash` until True;
+    """One update of a store's tree, in steps: `add`; `wanted` and `give` until None is wanted; `hash` until True;
     then `root`, and `take` until there is no more."""
 
     def __new__(cls, prefix: bytes, version: bytes, is_whole: bool) -> TreeUpdate:
@@ -26,11 +44,13 @@ class TreeUpdate:
     def add(self, changes: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Keys that change, each once, with their values, None to delete; before anything is wanted."""
 
-    def wanted(self, most: int) -> list[bytes]:
-        """The keys of the pages to read next, as many at most; none: all are there. Raises ValueError."""
+    def wanted(self, most: int, cache: RecordCache | None = None) -> list[bytes] | None:
+        """The keys of the pages to read next, as many at most, that the cache lacks; None: all are there; empty: it
+        held what came, ask again. Raises ValueError."""
 
-    def give(self, records: Sequence[bytes | None]) -> None:
-        """Their records, None where there is none. Raises ValueError."""
+    def give(self, records: Sequence[bytes | None], cache: RecordCache | None = None) -> None:
+        """Their records, None where there is none; for the cache, which takes those that fit the pages above them.
+        Raises ValueError."""
 
     def hash(self, most: int) -> bool:
         """Hash as many pages; whether all are done."""
@@ -40,5 +60,6 @@ class TreeUpdate:
 
     def take(
         self, most: int, undo_prefix: bytes
-    ) -> tuple[list[tuple[bytes, bytes | None]], list[tuple[bytes, bytes | None]]]:
-        """(records, undo runs): as many that changed, ascending by key, and runs of what they were; none: no more."""
+    ) -> tuple[list[tuple[bytes, bytes | None]], list[tuple[bytes, bytes | None]], int]:
+        """(records, undo runs, bytes of the records): as many that changed, ascending by key, and what they were; none:
+        no more."""

@@ -26,10 +26,13 @@ def fault(read: Read, root: bytes, key: bytes, record: rec.Record | None) -> str
     store, rest = key[1:2], key[2:]
     if key[:1] == rec.PAGE:
         return _page_fault(read, root, store, rest[1:].decode(), record)
-    path = smt.path_of(rest)
-    node = _node_at(read, store, path)
-    if node is None:
-        return "a page of the tree above it is missing"
+    node = _node_at(read, store, smt.path_of(rest))
+    return "a page of the tree above it is missing" if node is None else value_fault(node, key, record)
+
+
+def value_fault(node: smt.Node, key: bytes, record: rec.Record | None) -> str:
+    """As `fault`, of a value. node: what the tree has in the slot where its key would be."""
+    rest = key[2:]
     value = None if record is None else record[rec.VERSION_BYTES :]
     if value is None:
         return "it is missing, and the tree has it" if node[smt.HASH_BYTES :] == rest and node else ""

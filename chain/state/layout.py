@@ -38,6 +38,7 @@ VERSION_BYTES = 8
 UNDO_RUN_BYTES = 8_192  # a reader unpacks a whole run; a writer pays for each
 WHOLE_PAGES_EVERY = 64  # keeps a walk over the history short, for a sixty-fourth of the volume that it would take
 PUTS_PER_SLICE = 500  # below 1 ms
+LAID_PER_CALL = 1_000  # below 1 ms, in which no other thread runs
 PUTS_PER_FREED = 64  # freeing a few hundred records takes as long as putting them
 CACHED_RECORD_OVERHEAD_BYTES = 150  # of a key, a value and their place in a dict, measured
 
@@ -278,6 +279,35 @@ class RecordCache:
     def bytes_held_max(self) -> int:
         """A bound of the bytes held now: what was put twice counts twice."""
         return self._young_bytes + self._generation_bytes * (any(self._old) + any(self._dying))
+
+
+class NativeRecordCache:
+    """As `RecordCache`, in the native part, which reads the pages of its trees from it."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self.clear()
+
+    def get(self, key: bytes) -> Record | None:
+        return self.records.get(key, RecordCache.MISS)
+
+    def put(self, key: bytes, record: Record | None) -> None:
+        self.records.put([(key, record)])
+
+    def lay(self, records: Mapping[bytes, Record | None]) -> None:
+        pairs = list(records.items())
+        for at in range(0, len(pairs), LAID_PER_CALL):
+            self.records.put(pairs[at : at + LAID_PER_CALL])
+
+    def settle(self) -> Iterator[None]:
+        return iter(())
+
+    def clear(self) -> None:
+        self.records = native.record_cache(self._bytes_max)
+
+    @property
+    def bytes_held_max(self) -> int:
+        return self.records.counts()[2]
 
 
 def _shards() -> list[dict[bytes, Record | None]]:

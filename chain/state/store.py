@@ -84,7 +84,8 @@ class Stores:
         """on_corrupted: told of every read that does not fit the tree, in the thread that read."""
         self._db, self._on_corrupted = db, on_corrupted
         self._ids = {name: bytes([number]) for number, name in enumerate(STORE_NAMES)}
-        self._cache = rec.RecordCache(cache_bytes)
+        self._cache: rec.RecordCache | rec.NativeRecordCache
+        self._cache = rec.NativeRecordCache(cache_bytes) if native.is_used() else rec.RecordCache(cache_bytes)
         self._prune_slack_bytes = prune_slack_bytes
         self._pruned_bytes = prune_slack_bytes  # deleted and not yet compacted away; unknown from before the start
         self._lock = threading.Lock()  # the cache against a read that overlaps a commit
@@ -123,6 +124,10 @@ class Stores:
         """The latest side record, or None. Raises: UnknownStore."""
         record = self._record(rec.SIDE + self._id(store) + key)
         return None if record is None else record[rec.VERSION_BYTES :]
+
+    def cache_counts(self) -> tuple[int, int, int]:
+        """Hits and misses of the records that are remembered, which the native part counts, and their bytes."""
+        return (0, 0, self._cache.bytes_held_max) if self._held is None else self._held.counts()
 
     def extra(self, key: bytes) -> bytes | None:
         """What the last commit that named `key` among its extra writes put there."""
@@ -168,7 +173,7 @@ class Stores:
         """
         self._check_next(version)
         epoch = self._epoch
-        work = _Work(version)
+        work = _Work(version, is_native=self._held is not None)
         roots: dict[str, bytes] = {}
         yield from self._cache.settle()
         for store in (*changes, *(side or {})):
@@ -177,7 +182,7 @@ class Stores:
             yield from self._prepare_values(work, store, changes.get(store, {}))
             if side and store in side:
                 yield from self._prepare_side(work, store, side[store])
-            roots[store] = (yield from self._prepare_tree(work, store)) or self._roots[store]
+            roots[store] = (yield from self._prepare_tree(work, store, epoch)) or self._roots[store]
             yield
         if self._epoch != epoch:
             raise StalePending(version, latest=self._latest)
@@ -211,6 +216,7 @@ class Stores:
             batch += [(rec.EARLIEST_KEY, packed), (rec.FORMAT_KEY, rec.FORMAT)]
         self._db.write(batch, sync=True)
         with self._lock:
+            self._epoch += 1  # before and after: who reads pages meanwhile finds that they are of two versions
             self._cache.lay(pending.records)
             self._epoch += 1
             self._roots = dict(pending.roots)
@@ -341,6 +347,11 @@ class Stores:
                     self._cache.put(key, record)
         return record
 
+    @property
+    def _held(self) -> native.RecordCache | None:
+        """What the native part holds of the latest version, where it is used."""
+        return self._cache.records if isinstance(self._cache, rec.NativeRecordCache) else None
+
     def _scan(self, space: bytes, prefix: bytes, start: bytes) -> Iterator[tuple[bytes, bytes]]:
         sentinel = rec.VALUE + space[1:] + SENTINEL_KEY
         for key, record in self._db.scan(space + (start or prefix), rec.prefix_end(space + prefix)):
@@ -355,7 +366,12 @@ class Stores:
         A commit may have come between the reads: what does not fit is looked at again, in one snapshot.
         """
         name = STORE_NAMES[key[1]]
-        why = checked.fault(self._record, self._roots[name], key, record)
+        held = self._held if key[:1] == rec.VALUE else None
+        node = None if held is None else held.node(rec.PAGE + key[1:2], key[2:])
+        if node is not None:
+            why = checked.value_fault(node, key, record)
+        else:
+            why = checked.fault(self._record, self._roots[name], key, record)
         if not why:
             return
         snapshot = self._db.snapshot()
@@ -409,10 +425,10 @@ class Stores:
                 yield
         yield from _add_undo(work, replaced)
 
-    def _prepare_tree(self, work: _Work, store: str) -> Generator[None, None, bytes | None]:
+    def _prepare_tree(self, work: _Work, store: str, epoch: int) -> Generator[None, None, bytes | None]:
         """The new root, or None when nothing changed."""
-        if work.tree is not None:
-            return (yield from self._prepare_tree_natively(work, store, work.tree))
+        if work.tree is not None and (held := self._held) is not None:
+            return (yield from self._prepare_tree_natively(work, store, work.tree, held, epoch))
         leaves, work.leaves = work.leaves, []
         if not leaves:
             return None
@@ -445,30 +461,52 @@ class Stores:
         return change.root
 
     def _prepare_tree_natively(
-        self, work: _Work, store: str, tree: native.TreeUpdate
+        self, work: _Work, store: str, tree: native.TreeUpdate, held: native.RecordCache, epoch: int
     ) -> Generator[None, None, bytes | None]:
         if not work.has_leaves:
             return None
         root_key = rec.page_key(self._id(store), "")
-        record_of = self._record
+        if self._record(root_key) is None and self._roots[store] != smt.EMPTY_HASH:
+            raise CorruptState(f"store {store}: the tree's root page is missing")
         try:
-            while keys := tree.wanted(NATIVE_PAGES_PER_SLICE):
-                records = [record_of(key) for key in keys]
-                if records[0] is None and keys[0] == root_key and self._roots[store] != smt.EMPTY_HASH:
-                    raise CorruptState(f"store {store}: the tree's root page is missing")
-                tree.give(records)
+            while (keys := tree.wanted(NATIVE_PAGES_PER_SLICE, held)) is not None:
+                if keys:
+                    self._give_pages(work, tree, held, keys, epoch)
                 yield
+                self._check_epoch(work, epoch)
             while not tree.hash(NATIVE_HASHED_PER_SLICE):
                 yield
         except ValueError as error:
+            self._check_epoch(work, epoch)
             raise CorruptState(str(error)) from None
         while (taken := tree.take(RECORDS_PER_SLICE, work.undo.prefix))[0]:
-            changed, runs = taken
+            changed, runs, size = taken
             work.records.update(changed)
-            work.size += sum(len(key) + len(record or b"") for key, record in changed)
+            work.size += size
             work.undo.writes += runs
             yield
         return tree.root()
+
+    def _give_pages(
+        self, work: _Work, tree: native.TreeUpdate, held: native.RecordCache, keys: list[bytes], epoch: int
+    ) -> None:
+        """Read them from the disk. The root's page has nothing above it in the tree, and is held against the root."""
+        root_length = len(rec.PAGE) + 2
+        found = [self._record(key) if len(key) == root_length else self._db.get(key) for key in keys]
+        with self._lock:
+            self._check_epoch(work, epoch)
+            try:
+                tree.give(found, held)
+                return
+            except ValueError as error:
+                why = error
+        for key, record in zip(keys, found, strict=True):
+            self._check(key, record)  # says of one what is wrong with it, and to whom it is told
+        raise why
+
+    def _check_epoch(self, work: _Work, epoch: int) -> None:
+        if self._epoch != epoch:
+            raise StalePending(work.version, latest=self._latest)
 
     def _delete_range(self, start: bytes, stop: bytes) -> None:
         for _ in self._delete_steps(start, stop):
@@ -494,9 +532,11 @@ class Stores:
 class _Work:
     """What one preparation has gathered so far."""
 
-    def __init__(self, version: int) -> None:
+    def __init__(self, version: int, *, is_native: bool) -> None:
+        """is_native: the native part holds what its trees read."""
         self.version = version
         self._packed = rec.pack_version(version)
+        self._is_native = is_native and native.is_used()
         self.records: dict[bytes, rec.Record | None] = {}
         self.undo = rec.UndoRuns(version)
         self.leaves: list[smt.LeafChange] = []
@@ -508,7 +548,8 @@ class _Work:
     def begin_tree(self, prefix: bytes) -> None:
         """prefix: of the keys of its pages."""
         self.has_leaves = False
-        if native.is_used():
+        self.tree = None
+        if self._is_native:
             is_whole = self.version % rec.WHOLE_PAGES_EVERY == 0
             self.tree = native.tree_update(prefix, self._packed, is_whole=is_whole)
 

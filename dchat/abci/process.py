@@ -151,8 +151,9 @@ class Served:
     ) -> None:  # fmt: skip
         """failed: what the application raised. Raises HaltRequested: this build is not for what is stored."""
         policy, shelf = Policy.of(config), Shelf(OsDisk(), home.snapshots)
+        stores = Stores(database, cache_bytes=config.database.state_cache_size * MIB)
         self.app = ServedApplication(
-            Stores(database), retain_blocks=policy.blocks, upgrade_options=options_of(config, None), shelf=shelf
+            stores, retain_blocks=policy.blocks, upgrade_options=options_of(config, None), shelf=shelf
         )
         self._room = RoomOnDisk([home.data, home.databases], floor_bytes=config.database.min_free * MIB)
         self._verifiers = HelperVerifiers(workers)

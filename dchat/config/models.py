@@ -211,6 +211,11 @@ class DatabaseSection(Section):
     cache_size: Megabytes = option(
         128, "Cache of all three databases together, in MB: half of it for `app`, a quarter for each other one."
     )
+    state_cache_size: Megabytes = option(
+        128,
+        "Records and pages of the state's trees that are remembered as the last block left them, in MB: some 130 hold "
+        "all of a million accounts with the native part, of 100,000 without it.",
+    )
     write_buffer_size: Megabytes = option(16, "Write buffer per database, in MB.")
     max_open_files: int = option(256, "Files kept open per database.", ge=74, le=65_536)
     pruning: Literal["default", "nothing", "everything", "custom"] = option(

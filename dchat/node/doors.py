@@ -53,6 +53,7 @@ from dchat.node.node_metrics import (
     backup_metrics,
     clock_metrics,
     rpc_metrics,
+    state_metrics,
     storage_metrics,
     trail_metrics,
 )
@@ -146,6 +147,7 @@ class Doors:
         registry.add(partial(storage_metrics, retention, config.database.min_free * MIB))
         registry.add(partial(clock_metrics, skew))
         registry.add(partial(trail_metrics, trails))
+        registry.add(partial(state_metrics, chain.app.stores))
         registry.add(partial(on_node.metrics_of, feed))
         registry.add(partial(plain_counters, "dchat_search", "Searches by events", self._searches.metrics))
         if keeper is not None:

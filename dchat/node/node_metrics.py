@@ -10,6 +10,7 @@ from typing import Protocol, TypeAlias
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from chain.state.errors import StateError
+from chain.state.store import Stores
 from chain.tx.units import UDCHAT_PER_DCHAT
 from consensus.core.events import VoteKind
 from consensus.core.votes import two_thirds
@@ -403,6 +404,18 @@ def trail_metrics(trails: OwnTrails) -> Iterator[Metric]:
     """How far back it is remembered how blocks were executed."""
     yield gauge("dchat_trail_blocks", "Last blocks that are remembered as they were executed.", trails.kept_blocks)
     yield gauge("dchat_trail_writes", "Writes of the blocks that are remembered, about.", trails.kept_writes)
+
+
+def state_metrics(stores: Stores) -> Iterator[Metric]:
+    """What is remembered of the state as the last block left it."""
+    hits, misses, held = stores.cache_counts()
+    yield counter(
+        "dchat_database_state_cache_hits",
+        "Reads of the state's records and pages that were remembered; the native part counts them.",
+        hits,
+    )
+    yield counter("dchat_database_state_cache_misses", "Such reads that went to the database.", misses)
+    yield gauge("dchat_database_state_cache_bytes", "Bytes of what is remembered of the state, at most.", held)
 
 
 def storage_metrics(retention: Retention, floor_bytes: int) -> Iterator[Metric]:

@@ -382,7 +382,9 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     home, config, genesis, validator_key = given.home, given.config, given.genesis, given.validator_key
     clock, disk, chance = LoopClock(), OsDisk(), random.Random()
     check_belongs(databases.state, genesis, home)
-    app = application(given, Stores(databases.app, on_corrupted=given.on_broken), Shelf(disk, home.snapshots))
+    cache_bytes = config.database.state_cache_size * MIB
+    stores = Stores(databases.app, cache_bytes=cache_bytes, on_corrupted=given.on_broken)
+    app = application(given, stores, Shelf(disk, home.snapshots))
     switch = switch_of(config, given.node_key, genesis.chain_id)
     engine = await Engine.open(
         app, genesis, key=validator_key, switch=switch, software=build_version(), fatal=given.fatal,

@@ -41,11 +41,7 @@ pub fn verify_all(checks: &[Check<'_>]) -> Vec<bool> {
 fn item_of(&(key, message, signature): &Check<'_>) -> Option<Item> {
     let key: [u8; 32] = key.try_into().ok()?;
     let signature: [u8; 64] = signature.try_into().ok()?;
-    Some(Item::from((
-        VerificationKeyBytes::from(key),
-        Signature::from(signature),
-        message,
-    )))
+    Some(Item::from((VerificationKeyBytes::from(key), Signature::from(signature), message)))
 }
 
 fn judge(places: &[usize], items: &[Item], next: usize, answers: &mut [bool]) {

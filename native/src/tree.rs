@@ -5,14 +5,17 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::cache::{Cache, Record};
+
 pub const HASH: usize = 32;
 pub const VERSION: usize = 8;
 const QUARTERS: usize = 4;
 const PARTS: usize = 20;
 const KEY_MAX: usize = 255 - HASH; // a leaf's length is one byte of its page's record
 const DIGITS_MAX: usize = 2 * HASH;
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
+pub const DIGITS: &[u8; 16] = b"0123456789abcdef";
 const DELTA_TAG: u8 = 0xff;
+const PLACED_MAX: usize = 512; // pages that are held, in one call: below 1 ms
 const EMPTY_HASH: [u8; HASH] = [0; HASH];
 
 /// A record that does not fit; the text is the reference's.
@@ -99,11 +102,7 @@ struct Page<R> {
 
 impl<R: AsRef<[u8]>> Page<R> {
     fn empty() -> Self {
-        Self {
-            record: None,
-            start: 0,
-            parts: [const { Part::Nothing }; PARTS],
-        }
+        Self { record: None, start: 0, parts: [const { Part::Nothing }; PARTS] }
     }
 
     /// start: of the page in `record`.
@@ -119,10 +118,7 @@ impl<R: AsRef<[u8]>> Page<R> {
             }
         }
         if at != content.len() {
-            let text = format!(
-                "a page of the tree has {} bytes, and says {at}",
-                content.len()
-            );
+            let text = format!("a page of the tree has {} bytes, and says {at}", content.len());
             return Err(Corrupt(text));
         }
         page.record = Some(record);
@@ -130,10 +126,7 @@ impl<R: AsRef<[u8]>> Page<R> {
     }
 
     fn content(&self) -> &[u8] {
-        self.record
-            .as_ref()
-            .and_then(|record| record.as_ref().get(self.start..))
-            .unwrap_or_default()
+        self.record.as_ref().and_then(|record| record.as_ref().get(self.start..)).unwrap_or_default()
     }
 
     fn part(&self, part: usize) -> &[u8] {
@@ -171,11 +164,7 @@ impl<R: AsRef<[u8]>> Page<R> {
     fn encode(&self, record: &mut Vec<u8>) {
         let parts: [&[u8]; PARTS] = std::array::from_fn(|number| {
             let part = self.part(number);
-            if number < QUARTERS && part.len() != HASH {
-                &[]
-            } else {
-                part
-            }
+            if number < QUARTERS && part.len() != HASH { &[] } else { part }
         });
         record.extend(parts.iter().map(|part| low_byte(part.len())));
         for part in parts {
@@ -185,10 +174,16 @@ impl<R: AsRef<[u8]>> Page<R> {
 }
 
 fn slot_of(digit: &u8) -> Option<usize> {
-    DIGITS
-        .iter()
-        .position(|one| one == digit)
-        .map(|number| QUARTERS + number)
+    DIGITS.iter().position(|one| one == digit).map(|number| QUARTERS + number)
+}
+
+/// What a record (version, then a page that was checked) has in that slot.
+pub fn slot(record: &[u8], digit: usize) -> &[u8] {
+    let content = record.get(VERSION..).unwrap_or_default();
+    let lengths = content.get(..=QUARTERS + digit).unwrap_or_default();
+    let end = lengths.iter().fold(PARTS, |at, &one| at + usize::from(one));
+    let length = lengths.last().map_or(0, |&one| usize::from(one));
+    content.get(end - length..end).unwrap_or_default()
 }
 
 /// Of a length that is below 256, as every part's is.
@@ -217,16 +212,11 @@ struct Change {
 
 impl Change {
     fn digit(&self, depth: usize) -> Result<usize, Corrupt> {
-        let byte = self.path.get(depth / 2).ok_or_else(|| {
-            Corrupt(format!(
-                "the tree has more than {DIGITS_MAX} levels of pages"
-            ))
-        })?;
-        Ok(usize::from(if depth.is_multiple_of(2) {
-            byte >> 4
-        } else {
-            byte & 15
-        }))
+        let byte = self
+            .path
+            .get(depth / 2)
+            .ok_or_else(|| Corrupt(format!("the tree has more than {DIGITS_MAX} levels of pages")))?;
+        Ok(usize::from(if depth.is_multiple_of(2) { byte >> 4 } else { byte & 15 }))
     }
 }
 
@@ -236,13 +226,14 @@ struct Visit {
     above: usize,
     items: Vec<u32>,
     is_stored: bool,
+    root: Option<[u8; HASH]>, // of what is stored, by the page above it
 }
 
-struct Visited<R> {
+struct Visited {
     name: Vec<u8>,
     above: usize,
     slot: Option<usize>,
-    page: Page<R>,
+    page: Page<Record>,
     touched: Vec<(u8, Part)>,
 }
 
@@ -254,23 +245,23 @@ pub struct Changed {
 }
 
 /// An update under way: `wanted` and `give` in turn, until nothing is wanted; then `hash`.
-pub struct Update<R> {
+pub struct Update {
     prefix: [u8; 2],
     version: [u8; VERSION],
     is_whole: bool,
     changes: Vec<Change>,
     todo: Vec<Visit>,
     at: usize,
-    asked: usize,
+    asked: Vec<Option<Record>>, // of the pages that come next, those that are held
     below: Vec<Visit>,
-    levels: Vec<Vec<Visited<R>>>,
-    hashing: std::vec::IntoIter<Visited<R>>,
+    levels: Vec<Vec<Visited>>,
+    hashing: std::vec::IntoIter<Visited>,
     root: Part,
     changed: Vec<Vec<Changed>>,
     taking: std::vec::IntoIter<Changed>,
 }
 
-impl<R: AsRef<[u8]>> Update<R> {
+impl Update {
     /// prefix: of the keys of the store's pages. is_whole: what is replaced is kept whole, not as a delta.
     pub fn new(prefix: [u8; 2], version: [u8; VERSION], is_whole: bool) -> Self {
         Self {
@@ -280,7 +271,7 @@ impl<R: AsRef<[u8]>> Update<R> {
             changes: Vec::new(),
             todo: Vec::new(),
             at: 0,
-            asked: 0,
+            asked: Vec::new(),
             below: Vec::new(),
             levels: Vec::new(),
             hashing: Vec::new().into_iter(),
@@ -312,40 +303,40 @@ impl<R: AsRef<[u8]>> Update<R> {
         self.changes.sort_unstable_by_key(|one| one.path);
         let count = u32::try_from(self.changes.len()).expect("fewer than 2^32 changes");
         self.levels.push(Vec::new());
-        self.todo.push(Visit {
-            name: Vec::new(),
-            above: 0,
-            items: (0..count).collect(),
-            is_stored: true,
-        });
+        self.todo.push(Visit { name: Vec::new(), above: 0, items: (0..count).collect(), is_stored: true, root: None });
     }
 
-    /// The keys of the pages that are read next, as many at most; none when all are there.
-    pub fn wanted(&mut self, most: usize) -> Result<Vec<Vec<u8>>, Corrupt> {
+    /// The keys of the pages that are read next, as many at most; none when all are there. With a cache, what it holds
+    /// is not asked for, and it may be that nothing is for now.
+    pub fn wanted(&mut self, most: usize, mut cache: Option<&mut Cache>) -> Result<Option<Vec<Vec<u8>>>, Corrupt> {
         if self.levels.is_empty() {
             self.begin();
         }
-        loop {
+        let mut placed = 0;
+        while placed < PLACED_MAX || cache.is_none() {
             if self.at == self.todo.len() {
                 self.todo = std::mem::take(&mut self.below);
                 self.at = 0;
                 if self.todo.is_empty() {
-                    return Ok(Vec::new());
+                    return Ok(None);
                 }
                 self.levels.push(Vec::new());
             }
-            let batch = &self.todo[self.at..self.todo.len().min(self.at + most.max(1))];
-            self.asked = batch.len();
-            let keys: Vec<_> = batch
-                .iter()
-                .filter(|visit| visit.is_stored)
-                .map(|visit| self.key(&visit.name))
-                .collect();
-            if !keys.is_empty() {
-                return Ok(keys);
+            let mut keys = Vec::new();
+            self.asked.clear();
+            for visit in &self.todo[self.at..self.todo.len().min(self.at + most.max(1))] {
+                let key = visit.is_stored.then(|| self.key(&visit.name));
+                let held = key.as_ref().zip(cache.as_mut()).and_then(|(key, cache)| cache.get(key).flatten());
+                keys.extend(key.filter(|_| held.is_none()));
+                self.asked.push(held);
             }
-            self.give(Vec::new())?;
+            if !keys.is_empty() {
+                return Ok(Some(keys));
+            }
+            placed += self.asked.len();
+            self.give(Vec::new(), None)?;
         }
+        Ok(Some(Vec::new()))
     }
 
     fn key(&self, name: &[u8]) -> Vec<u8> {
@@ -356,18 +347,24 @@ impl<R: AsRef<[u8]>> Update<R> {
         key
     }
 
-    /// The records (version, then content) of the keys that were wanted, in their order.
-    pub fn give(&mut self, records: Vec<Option<R>>) -> Result<(), Corrupt> {
+    /// The records (version, then content) of the keys that were wanted, in their order. For a cache they are held
+    /// against the pages above them first.
+    pub fn give(&mut self, records: Vec<Option<Record>>, mut cache: Option<&mut Cache>) -> Result<(), Corrupt> {
         let mut records = records.into_iter();
-        for number in self.at..self.at + std::mem::take(&mut self.asked) {
-            let name = std::mem::take(&mut self.todo[number].name);
-            let items = std::mem::take(&mut self.todo[number].items);
-            let (is_stored, above) = (self.todo[number].is_stored, self.todo[number].above);
-            let record = if is_stored {
-                records.next().flatten()
-            } else {
-                None
-            };
+        for held in std::mem::take(&mut self.asked) {
+            let visit = &mut self.todo[self.at];
+            let name = std::mem::take(&mut visit.name);
+            let items = std::mem::take(&mut visit.items);
+            let (is_stored, above, root) = (visit.is_stored, visit.above, visit.root);
+            let is_held = held.is_some();
+            let record = if is_stored && !is_held { records.next().flatten() } else { held };
+            if let (false, Some(cache), Some(record), Some(root)) = (is_held, &mut cache, &record, root) {
+                if check_page(record.get(VERSION..).unwrap_or_default())? != (root, true) {
+                    let name = String::from_utf8_lossy(&name);
+                    return Err(Corrupt(format!("page {name} of the tree does not fit the one above it")));
+                }
+                cache.put(&self.key(&name), Some(record.clone()));
+            }
             let page = match record {
                 Some(record) => Page::decode(record, VERSION)?,
                 None if is_stored && !name.is_empty() => {
@@ -377,48 +374,33 @@ impl<R: AsRef<[u8]>> Update<R> {
                 None => Page::empty(),
             };
             self.place(page, name, above, &items)?;
-            self.at = number + 1;
+            self.at += 1;
         }
         Ok(())
     }
 
     /// Put each change into its slot of the page, or hand it to the page below.
-    fn place(
-        &mut self,
-        mut page: Page<R>,
-        name: Vec<u8>,
-        above: usize,
-        items: &[u32],
-    ) -> Result<(), Corrupt> {
+    fn place(&mut self, mut page: Page<Record>, name: Vec<u8>, above: usize, items: &[u32]) -> Result<(), Corrupt> {
         let here = self.levels.last().map_or(0, Vec::len);
         let mut touched = Vec::new();
         let mut at = 0;
         while at < items.len() {
             let digit = self.changes[items[at] as usize].digit(name.len())?;
             let mut end = at + 1;
-            while end < items.len() && self.changes[items[end] as usize].digit(name.len())? == digit
-            {
+            while end < items.len() && self.changes[items[end] as usize].digit(name.len())? == digit {
                 end += 1;
             }
             let slot = QUARTERS + digit;
             page.parts[digit / 4] = Part::Nothing;
             let old = page.part(slot);
-            let is_inner = old.len() == HASH;
-            let group = if is_inner {
-                items[at..end].to_vec()
-            } else {
-                self.with_leaf(&items[at..end], old)
-            };
+            let root = <[u8; HASH]>::try_from(old).ok();
+            let is_inner = root.is_some();
+            let group = if is_inner { items[at..end].to_vec() } else { self.with_leaf(&items[at..end], old) };
             touched.push((low_byte(slot), page.parts[slot].clone()));
             if is_inner || group.len() > 1 {
                 let mut name = name.clone();
                 name.push(DIGITS[digit]);
-                self.below.push(Visit {
-                    name,
-                    above: here,
-                    items: group,
-                    is_stored: is_inner,
-                });
+                self.below.push(Visit { name, above: here, items: group, is_stored: is_inner, root });
             } else {
                 page.parts[slot] = match group.first() {
                     Some(&item) => {
@@ -431,13 +413,7 @@ impl<R: AsRef<[u8]>> Update<R> {
             at = end;
         }
         if let Some(level) = self.levels.last_mut() {
-            level.push(Visited {
-                slot: name.last().and_then(slot_of),
-                name,
-                above,
-                page,
-                touched,
-            });
+            level.push(Visited { slot: name.last().and_then(slot_of), name, above, page, touched });
         }
         Ok(())
     }
@@ -445,19 +421,12 @@ impl<R: AsRef<[u8]>> Update<R> {
     /// The leaves that remain in a slot that held `old`, a leaf or nothing.
     fn with_leaf(&mut self, items: &[u32], old: &[u8]) -> Vec<u32> {
         let changes = &self.changes;
-        let mut group: Vec<u32> = items
-            .iter()
-            .copied()
-            .filter(|&item| !changes[item as usize].hash.is_empty())
-            .collect();
+        let mut group: Vec<u32> =
+            items.iter().copied().filter(|&item| !changes[item as usize].hash.is_empty()).collect();
         let key = key_part(old);
         if !old.is_empty() && items.iter().all(|&item| changes[item as usize].key != key) {
             group.push(u32::try_from(changes.len()).expect("fewer than 2^32 changes"));
-            self.changes.push(Change {
-                path: sha256(key),
-                key: key.to_vec(),
-                hash: hash_part(old).to_vec(),
-            });
+            self.changes.push(Change { path: sha256(key), key: key.to_vec(), hash: hash_part(old).to_vec() });
             let changes = &self.changes;
             group.sort_by(|&one, &other| {
                 let (one, other) = (&changes[one as usize], &changes[other as usize]);
@@ -482,12 +451,9 @@ impl<R: AsRef<[u8]>> Update<R> {
         false
     }
 
-    fn hash_one(&mut self, mut visited: Visited<R>) {
+    fn hash_one(&mut self, mut visited: Visited) {
         let root = visited.page.root();
-        let (is_inner, is_leaf) = (
-            matches!(root, Part::Inner(_)),
-            matches!(root, Part::Leaf(_)),
-        );
+        let (is_inner, is_leaf) = (matches!(root, Part::Inner(_)), matches!(root, Part::Leaf(_)));
         if is_inner || (is_leaf && visited.name.is_empty()) {
             let mut record = Vec::with_capacity(VERSION + PARTS + PARTS * HASH);
             record.extend_from_slice(&self.version);
@@ -501,10 +467,7 @@ impl<R: AsRef<[u8]>> Update<R> {
         } else if let Some(old) = &visited.page.record {
             self.note(&visited.name, None, old.as_ref().to_vec());
         }
-        let above = self
-            .levels
-            .last_mut()
-            .and_then(|level| level.get_mut(visited.above));
+        let above = self.levels.last_mut().and_then(|level| level.get_mut(visited.above));
         match (above, visited.slot) {
             (Some(above), Some(slot)) => above.page.parts[slot] = root,
             _ => self.root = root,
@@ -514,11 +477,7 @@ impl<R: AsRef<[u8]>> Update<R> {
     fn note(&mut self, name: &[u8], record: Option<Vec<u8>>, replaced: Vec<u8>) {
         let key = self.key(name);
         if let Some(level) = self.changed.last_mut() {
-            level.push(Changed {
-                key,
-                record,
-                replaced,
-            });
+            level.push(Changed { key, record, replaced });
         }
     }
 
@@ -557,7 +516,7 @@ fn node_hash(root: &Part) -> [u8; HASH] {
 }
 
 /// What takes the page back to `old`: its version, and the slots that were touched.
-fn delta<R: AsRef<[u8]>>(old: &[u8], visited: &Visited<R>) -> Vec<u8> {
+fn delta(old: &[u8], visited: &Visited) -> Vec<u8> {
     let touched = &visited.touched;
     let mut bytes = old[..VERSION].to_vec();
     bytes.extend([DELTA_TAG, low_byte(touched.len())]);
@@ -590,9 +549,7 @@ pub fn pack_runs<'a>(
         let key_length = u16::try_from(key.len());
         let record_length = u32::try_from(record.len());
         let (Ok(key_length), Ok(record_length)) = (key_length, record_length) else {
-            return Err(Corrupt(
-                "a key or record is too long for an undo run".into(),
-            ));
+            return Err(Corrupt("a key or record is too long for an undo run".into()));
         };
         if let Some((_, run)) = runs.last_mut() {
             run.extend(key_length.to_be_bytes());

@@ -115,7 +115,7 @@ def native_update(pages: Pages, changes: dict[bytes, bytes | None], most: int) -
     records: list[tuple[bytes, bytes | None]] = []
     runs: list[tuple[bytes, bytes | None]] = []
     try:
-        while keys := update.wanted(most):
+        while (keys := update.wanted(most)) is not None:
             found = [pages.get(key[3:].decode()) for key in keys]
             update.give([None if page is None else VERSION + page for page in found])
     except ValueError as error:
