@@ -245,7 +245,7 @@ def test_no_test_module_imports_another() -> None:
 
 # What is no mirror of a package: shared helpers, and tools with commands of their own.
 TOOLS = ("before", "campaigns", "fuzz", "simulation")
-BESIDE = (*TOOLS, "data", "interop", "support")
+BESIDE = (*TOOLS, "data", "deploy", "interop", "support")
 
 
 def test_the_tests_mirror_the_packages() -> None:

@@ -17,7 +17,7 @@ def main(pages: list[str]) -> None:
     done = Done()
     with capture_logs(), tempfile.TemporaryDirectory() as folder:
         for page in pages:
-            asyncio.run(type_page(DOCS / Path(page).name, Path(folder) / page.replace("/", "_"), done))
+            asyncio.run(type_page(DOCS / page.removeprefix("docs/"), Path(folder) / page.replace("/", "_"), done))
     sys.exit("\n\n".join(done.wrong) or None)
 
 

@@ -109,4 +109,7 @@ def _commands(page: str, first: int, lines: list[str]) -> Iterator[Typed]:
         yield Typed(page, line, tuple(shlex.split(command, comments=True)), "".join(given), "\n".join(shown))
 
 
-PAGES = tuple(page for page in sorted(DOCS.glob("*.md")) if typed_in(page))
+_RUNBOOKS = DOCS / "operators" / "runbooks.md"  # of networks that are not well: tests/dchat/doors/test_alert_rules.py
+PAGES = tuple(
+    page for page in sorted((*DOCS.glob("*.md"), *DOCS.glob("operators/*.md"))) if page != _RUNBOOKS and typed_in(page)
+)

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ OFFLINE_SIGNS = (
     "dial tcp", "no such host", "module lookup disabled", "TLS handshake timeout",  # Go
     "failed to download", "Could not resolve host", "failed to query replaced source", "download of config.json failed",
     "ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT",  # npm
+    "Failed to establish a new connection", "Temporary failure in name resolution", "Could not fetch URL",  # pip
 )  # fmt: skip
 
 
@@ -66,8 +68,7 @@ def deb_tool(name: str, package: str) -> Path:
     if (there := shutil.which(name)) is not None:
         return Path(there)
     folder = cache() / "deb" / package
-    path = folder / "usr" / "bin" / name
-    if path.exists():
+    if (path := _program_in(folder, name)) is not None:
         return path
     apt = found("apt-get", f"{name} is of Debian's package {package}")
     unpack = found("dpkg-deb", f"{name} is of Debian's package {package}")
@@ -83,6 +84,29 @@ def deb_tool(name: str, package: str) -> Path:
         pytest.skip(f"apt-get download {package}: it cannot be fetched: {done.stderr[-300:]}")
     subprocess.run([unpack, "-x", str(archives[-1]), str(folder)], check=True, timeout=BUILD_TIMEOUT_S)
     archives[-1].unlink()
+    path = _program_in(folder, name)
+    assert path is not None, f"Debian's package {package} has no program {name}"
+    return path
+
+
+def _program_in(folder: Path, name: str) -> Path | None:
+    """Of an unpacked Debian package."""
+    places = (folder / "usr" / "bin" / name, folder / "usr" / "sbin" / name)
+    return next((path for path in places if path.exists()), None)
+
+
+def pip_tool(name: str, *requirements: str) -> Path:
+    """A program of packages of PyPI, in an environment of its own. requirements: each with its version, as `a==1.2`;
+    the first is the program's."""
+    digest = hashlib.sha256(" ".join(requirements).encode()).hexdigest()[:8]
+    folder = cache() / "pip" / f"{requirements[0].replace('==', '-')}-{digest}"
+    path = folder / "bin" / name
+    if path.exists():
+        return path
+    build([sys.executable, "-m", "venv", "--clear", str(folder)])
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    build([*pip, "--retries", "1", *requirements])
+    assert path.exists(), f"{requirements[0]} has no program {name}"
     return path
 
 
