@@ -384,6 +384,15 @@ class IdentifiesTxs(Protocol):
 
 
 @runtime_checkable
+class ShowsLanes(Protocol):
+    """An application whose transactions begin with their lane: the mempool then need not read those of a full one."""
+
+    def lane_shown(self, tx: bytes) -> str:
+        """What the transaction's first bytes say, unproven; "": nothing. Costs next to nothing, whatever they are."""
+        ...
+
+
+@runtime_checkable
 class ReplacesTxs(Protocol):
     """An application of whose admitted transactions one can take another's place, or give way: those that have one
     replay id, which is then that of the place and not of the transaction."""

@@ -7,10 +7,10 @@ another sender's stands behind. A newcomer that stands behind one that waits tak
 leave nothing to pay with. Nobody else loses anything, and a lane of one price (posts) takes nobody's room.
 
 Each that leaves so was checked and will never pay: in one block's time PART of the pool may leave, of one place
-REPLACED_MAX and of one sender SENDER_REPLACED_MAX, then newcomers are told to try later. What finds no room is not
-read, but for BIDS_MAX of each source, which may be the ones that pay more; and of those that say so, ALL_BIDS_MAX of
-each origin have their signatures verified. Who wins has its bid back. So what a full pool does for those who pay no
-more is bounded, and who sends what cannot win closes it to nobody.
+REPLACED_MAX and of one sender SENDER_REPLACED_MAX, then newcomers are told to try later. What finds no room, in the
+pool or in the lane that it shows, is not read, but for BIDS_MAX of each source, which may be the ones that pay more;
+and of those that say so, ALL_BIDS_MAX of each origin have their signatures verified. Who wins has its bid back. So what
+a full pool does for those who pay no more is bounded, and who sends what cannot win closes it to nobody.
 Two nodes that are offered the same two in other orders keep the same one, unless neither pays a tenth more.
 """
 

@@ -21,6 +21,7 @@ from consensus.mempool.ranking import ranked
 LANE_QUANTUM_BYTES: Final = 16_384  # what a lane may take in its turn when a block is filled
 STARVED_BLOCKS: Final = 8
 TURN_BLOCKS: Final = 4
+PROTO_TX_OVERHEAD: Final = 6  # of a transaction in a block: field key, and a length of at most five bytes
 FULL_DIVISOR: Final = 64  # a block with less room than this part of it is full: the search ends
 
 

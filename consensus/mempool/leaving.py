@@ -20,7 +20,7 @@ from consensus.mempool.held import Held
 from consensus.state.results import ExecTxResult
 from consensus.system.clock import Clock
 
-SLICE_NS: Final = 2 * NS_PER_MS
+SLICE_NS: Final = 2 * NS_PER_MS  # of the 3 ms that the loop may be held at most
 LOOK_TXS: Final = 64  # between two looks at the clock: some 0.3 ms
 
 

@@ -5,12 +5,10 @@ sender and per lane is bounded, and whoever exceeds a bound is told which and to
 more than recent blocks took in `wait_ms_max`, so that what is admitted is committed soon; within a lane the order is by
 priority, but a sender's transactions never overtake each other; the loop is never held for more than SLICE_NS.
 What peers send counts towards the doors' bound, but is held only to the pool's own: a peer has admitted it already.
-Whoever sends much keeps nobody else out: `consensus.mempool.admission.shares` bounds what each source may take,
-`consensus.mempool.admission.turns` gives each its part of admission's work, which is charged to it, and what was found
-bad is refused unseen for a while. What a peer sends before its time is held (`consensus.mempool.held`); what found no
-room is told to the gossip, which asks for it again. What the application can tell without running a transaction
-(`IdentifiesTxs`) is used to refuse before a signature is verified, so a flood costs little. Admissions wait while
-rechecks are due: the application's check state is then as if the pool's transactions had run on the last block.
+Whoever sends much keeps nobody else out (`admission.shares`, `admission.turns`) and pays for admission's work; what was
+found bad is refused unseen for a while, what comes before its time is held (`held`), what found no room is asked for
+again. What can be told without running a transaction (`ShowsLanes`, `IdentifiesTxs`) is used to refuse before more is
+done. Admissions wait while rechecks are due: the check state is as if the pool's had run on the last block.
 Source: docs/architecture.md, One transaction; CometBFT v0.38, mempool/clist_mempool.go.
 """
 
@@ -30,9 +28,9 @@ from consensus.abci.interface import (
     CheckTxResponse,
     CheckTxType,
     IdentifiesTxs,
+    ShowsLanes,
     Slices,
 )  # fmt: skip
-from consensus.formats.units import NS_PER_MS
 from consensus.mempool.admission.entry import (
     ANSWERS_MAX,
     Claim,
@@ -56,9 +54,9 @@ from consensus.mempool.admission.signatures import Verifier, batch_txs_max
 from consensus.mempool.admission.standing import BAD_SIGNATURE, KNOWN_BAD, MALFORMED, REFUSED, Standings
 from consensus.mempool.ahead import Ahead
 from consensus.mempool.contest import Contest
-from consensus.mempool.fill import STARVED_BLOCKS, Room, Turn, fill
+from consensus.mempool.fill import PROTO_TX_OVERHEAD, STARVED_BLOCKS, Room, Turn, fill
 from consensus.mempool.held import HELD_BLOCKS, Held, let_go
-from consensus.mempool.leaving import Leaving
+from consensus.mempool.leaving import SLICE_NS, Leaving
 from consensus.mempool.listeners import Listeners
 from consensus.state.results import ExecTxResult
 from consensus.system.clock import Clock, Workers
@@ -67,10 +65,7 @@ from consensus.system.meter import Meter
 
 log = structlog.get_logger(__name__)
 
-SLICE_NS: Final = 2 * NS_PER_MS  # of the 3 ms that the loop may be held at most
 CLOCK_BYTES: Final = 1_024  # of transactions between two looks at the clock: some four payments
-LANE_FREE_TXS: Final = 16  # of one source in a full lane: those who filled it shall not close it to the others
-PROTO_TX_OVERHEAD: Final = 6  # field key, and a length of at most five bytes
 
 
 class Pool(Listeners):
@@ -84,6 +79,7 @@ class Pool(Listeners):
         assert config.txs_max > 0, config
         self._app, self._clock, self._meter, self.config = app, clock, Meter.of(clock), config
         self._identify = app.identify_tx if isinstance(app, IdentifiesTxs) else None
+        self._lane_shown = app.lane_shown if isinstance(app, ShowsLanes) else lambda tx: ""
         self._height = height
         self._data_bytes_max, self._tx_bytes_max = -1, config.tx_bytes_max
         self._index = Index()
@@ -226,6 +222,7 @@ class Pool(Listeners):
         answers: list[CheckTxResponse | None] = [None] * len(txs)
         queued: list[Waiting] = []
         busy = ""  # what is said to all once it was said to one: nothing leaves meanwhile
+        full = {} if self._shares.has_few(origin, payer) else self._bounds.full_lanes(origin)
         try:
             for index, tx in enumerate(txs):
                 if not 0 < len(tx) <= size_max:  # before anything is decoded or hashed
@@ -237,13 +234,15 @@ class Pool(Listeners):
                     is_answered, answers[index] = self._known(key, source, (origin, payer), done)
                     if is_answered:
                         continue
-                if not has_room:
-                    why = busy or self._shares.refusal(origin, payer, len(tx), wait_txs_max=door_txs_max)
+                why = None if has_room else busy
+                if not has_room and not busy:
+                    why = self._shares.refusal(origin, payer, len(tx), wait_txs_max=door_txs_max)
                     if why == "":
                         why = busy = self._bounds.busy_text(self._shares.count, self._pace.txs_per_second)
-                    if why is not None and not self._contest.may_bid(origin, payer):
-                        answers[index] = self._refused(Refusal.FULL, why)
-                        continue
+                no_room = (Refusal.FULL, why) if why is not None else full.get(self._lane_shown(tx)) if full else None
+                if no_room is not None and not self._contest.may_bid(origin, payer):
+                    answers[index] = self._refused(*no_room)
+                    continue
                 waiting = by_key[key] = Waiting(key, tx, source, origin, payer, [] if done is None else [done])
                 queued.append(waiting)
                 if key in held and (before := self._held.take(key)) is not None:  # who waits for an answer gets today's
@@ -318,7 +317,7 @@ class Pool(Listeners):
         refused = self._bounds.refusal(waiting, facts)
         if refused is None and waiting.claim is None:
             return True
-        has_few = waiting.origin != Origin.OWN and self._shares.held(waiting.origin, waiting.payer) <= LANE_FREE_TXS
+        has_few = self._shares.has_few(waiting.origin, waiting.payer)
         refused = self._contest.judge(waiting, facts, refused, has_few=has_few)
         if refused is None:
             return True

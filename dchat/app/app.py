@@ -27,7 +27,7 @@ from chain.kernel.signatures import Signatures
 from chain.state.snapshot import FORMAT
 from chain.state.store import NO_VERSION, Pending, Stores
 from chain.trail.kept import KeptBlock, KeptTrails
-from chain.tx.envelope.tx import TX_BYTES_MIN, Tx, TxCache
+from chain.tx.envelope.tx import TX_BYTES_MIN, Tx, TxCache, lane_shown
 from chain.tx.errors import BadSignature, TxError
 from chain.tx.gas import limit_of
 from chain.tx.messages import LANE_CHAT, LANE_CURRENCY, Payment
@@ -304,6 +304,9 @@ class DchatApplication:
             return self._identity_of(self.txs.get(tx))
         except TxError as error:
             return CheckTxResponse(error.code, error.log, error.codespace)
+
+    def lane_shown(self, tx: bytes) -> str:
+        return lane_shown(tx)
 
     def signature_checks(self, txs: Sequence[bytes]) -> list[SignatureCheck]:
         checks: list[SignatureCheck] = []

@@ -51,6 +51,8 @@ TX_BYTES_MAX: Final = 65_536  # the largest message with room to spare, and one 
 ORDINARY_BYTES_MAX: Final = (
     1_024  # three times what an ordinary payment has: nothing longer is held against its pattern
 )
+BODY_AT_MAX: Final = 4  # a length of TX_BYTES_MAX has three bytes
+LANE_TAG: Final = 0x10
 TX_BYTES_MIN: Final = 128  # an address of 20, a key of 32, a signature of 64 and their fields: the shortest has more
 MESSAGES_MAX: Final = 32  # a bundle is read by a person before it is signed
 SIGNERS_MAX: Final = 8
@@ -155,6 +157,19 @@ def is_shared(key: bytes) -> bool:
 def sign_hash(body: bytes) -> bytes:
     """What is signed, by every signer: 32 bytes."""
     return sha256(SIGN_DOMAIN + body)
+
+
+def lane_shown(raw: bytes) -> str:
+    """What stands where a transaction has its lane, before anything of it is read; "": none does."""
+    if len(raw) < TX_BYTES_MIN:
+        return ""
+    at = 2  # behind the tag and the length of the body
+    while raw[at - 1] >= 0x80 and at < BODY_AT_MAX:
+        at += 1
+    at += 2 + raw[at + 1]  # behind the chain id's
+    if at + 1 >= len(raw) or raw[at] != LANE_TAG:
+        return ""
+    return LANE_NAMES.get(raw[at + 1], "")
 
 
 def decode(raw: bytes) -> Tx:

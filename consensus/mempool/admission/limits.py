@@ -64,9 +64,20 @@ class Limits:
             return Refusal.EXPIRED, text
         if 0 <= self.gas_max < facts.gas_wanted:
             return Refusal.TOO_MUCH_GAS, f"transaction wants {facts.gas_wanted} gas; a block has {self.gas_max}"
-        count = len(index.entries)
-        bounds = self._all if waiting.origin == Origin.PEER or count >= self._door_txs_max else self._doors
-        return None if count < bounds.shared_max else self._lane(facts.lane, bounds)
+        bounds = self._bounds_of(waiting.origin)
+        return None if len(index.entries) < bounds.shared_max else self._lane(facts.lane, bounds)
+
+    def full_lanes(self, origin: int) -> dict[str, tuple[Refusal, str]]:
+        """Those that have no room for one more of that origin, and what is said."""
+        bounds = self._bounds_of(origin)
+        if len(self._index.entries) < bounds.shared_max:
+            return {}
+        found = ((lane, self._lane(lane, bounds)) for lane in self._index.lanes)
+        return {lane: refused for lane, refused in found if refused is not None}
+
+    def _bounds_of(self, origin: int) -> _Lanes:
+        count = len(self._index.entries)
+        return self._all if origin == Origin.PEER or count >= self._door_txs_max else self._doors
 
     def _lane(self, lane: str, bounds: _Lanes) -> tuple[Refusal, str] | None:
         """A lane may fill its reserve, then what is left of the shared half."""

@@ -18,6 +18,7 @@ CLIENT_FACTOR: Final = 8  # one client alone may fill what the doors admit; an e
 PART_DIVISOR: Final = 4  # peers, and likewise doors, leave a quarter of the pool to the rest
 OWN_DIVISOR: Final = 16  # peers and doors together leave so much to the node itself
 DOORS_DIVISOR_MAX: Final = 8  # the doors' part of what may wait, however many peers send
+LANE_FREE_TXS: Final = 16  # of one source in a full lane: those who filled it shall not close it to the others
 NOTHING: Final = (0, 0)
 
 
@@ -77,6 +78,10 @@ class Shares:
     def held(self, origin: int, payer: str) -> int:
         """Transactions of one source."""
         return self._held[origin].get(payer, NOTHING)[0]
+
+    def has_few(self, origin: int, payer: str) -> bool:
+        """Whether a full lane is not closed to it: to the node itself it is."""
+        return origin != Origin.OWN and self.held(origin, payer) <= LANE_FREE_TXS
 
     def takes_all(self, origin: int, payer: str, txs: int, tx_bytes: int, *, wait_txs_max: int) -> bool:
         """Whether `payer` may add all of so many, one after the other. Not always said when it may.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -18,9 +19,9 @@ from chain.kernel.auth import encode_sequences
 from chain.kernel.marks import Marks
 from chain.state.mmr import Range
 from chain.tx.envelope.build import Seat, Wallet, build_tx
-from chain.tx.envelope.tx import MEMO_BYTES_MAX, TX_BYTES_MAX, TX_BYTES_MIN, TxCache, decode
+from chain.tx.envelope.tx import MEMO_BYTES_MAX, TX_BYTES_MAX, TX_BYTES_MIN, TxCache, decode, lane_shown
 from chain.tx.errors import EnvelopeError, InvalidField, NotCanonical, TooLarge, TxError
-from chain.tx.messages import KINDS, Message, Payment, PostMessage
+from chain.tx.messages import KINDS, LANE_NAMES, Message, Payment, PostMessage
 from chain.tx.messages import encode_message as to_proto
 from chain.tx.messages.governance import decode_vote_weighted, read_changes
 from chain.tx.policies import single_key_policy
@@ -77,6 +78,18 @@ def test_no_transaction_is_smaller_than_the_application_says() -> None:
     for size in range(TX_BYTES_MIN):
         with pytest.raises(TxError):
             decode(TX[:size])
+
+
+@given(st.binary(max_size=200), st.integers(0, len(TX)), st.integers(0, 10), st.sampled_from(sorted(LANE_NAMES)))
+def test_the_lane_shown_is_that_of_what_decodes(noise: bytes, at: int, cut: int, lane: int) -> None:
+    body = tx_pb2.TxBody.FromString(BODY)
+    body.lane, body.memo = lane, "m" * (100 * cut)
+    assert lane_shown(envelope(body.SerializeToString())) == LANE_NAMES[lane]
+    raw = TX[:at] + noise + TX[at + cut :]
+    shown = lane_shown(raw)
+    assert shown in {"", *LANE_NAMES.values()}
+    with contextlib.suppress(TxError):
+        assert decode(raw).lane_name == shown
 
 
 def test_the_size_is_looked_at_first() -> None:

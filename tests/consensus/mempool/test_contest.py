@@ -215,6 +215,29 @@ async def test_a_full_pool_reads_a_bounded_number_of_those_who_pay_no_more() -> 
         assert await give(pool, "rich:0:pays=99") == [0]
 
 
+class ShowingApp(PayingApp):
+    def lane_shown(self, tx: bytes) -> str:
+        return "chat" if b":lane=chat" in tx else "currency"
+
+
+async def test_a_full_lane_reads_a_bounded_number_of_those_who_pay_no_more() -> None:
+    """At saturation a lane is full before the pool is: each that was told to try later had been read for that."""
+    app = ShowingApp()
+    async with running(app, PoolConfig(txs_max=96, lanes=("bridge", "chat", "currency"), wait_ms_max=0)) as pool:
+        for client in ("flood", "a", "b"):
+            codes = await give(pool, *[f"{client}{n}:0:pays=10" for n in range(22)], client=client)
+        assert codes[-1] == Refusal.LANE_FULL
+        app.identified = 0
+        for call in range(100):
+            codes = await give(pool, *[f"t{call}.{n}:0:pays=10" for n in range(3)], client="flood")
+            assert codes == [Refusal.LANE_FULL] * 3
+        assert app.identified <= 2 * BIDS_MAX
+        assert await give(pool, "p0:0:lane=chat", client="flood") == [0], "another lane"
+        assert await give(pool, "u0:0:pays=10", client="another") == [0], "who has few there"
+        pool.update(1, [], [], frozenset())
+        assert await give(pool, "rich:0:pays=99", client="flood") == [0], "a new block, and it pays more"
+
+
 # ---------------------------------------------------------------------------------------------------- laws
 
 
