@@ -1,10 +1,12 @@
 """What a payment (or a chat message) costs the application, by stage, in microseconds of CPU, signatures apart.
 
     python benchmarks/app_payments.py [--accounts 2000] [--blocks 5] [--txs 1000] [--posts] [--profile STAGE]
+    python benchmarks/app_payments.py --accounts 1000000 --senders 4000 --folder DIR    # LevelDB, kept
     python benchmarks/app_payments.py --trail 100    # what it costs to remember the last blocks' steps
 
 Stages: decode, admission (check_tx), prepare (the proposer's), process (execution and trees), commit (the batch in
-memory), recheck. The Ed25519 floor is measured in the same run, and garbage is collected as in a node.
+memory, or LevelDB's), recheck. Payments go from each of the senders, in turn, to any account. A folder that has the
+accounts already goes on. The Ed25519 floor is measured in the same run, and garbage is collected as in a node.
 """
 
 from __future__ import annotations
@@ -14,13 +16,17 @@ import cProfile
 import gc
 import json
 import pstats
+import random
+import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from chain.currency.ledger.records import ACCOUNT
 from chain.state.store import Stores
 from chain.trail.kept import KeptTrails
 from chain.tx.envelope.build import Seat, Wallet, build_tx
@@ -40,6 +46,7 @@ from crypto.keys import ed25519_verify
 from dchat.app.app import DchatApplication
 from dchat.node.process import GC_THRESHOLDS
 from genesis.app_state import build_app_state
+from storage.leveldb import LevelStore
 from storage.memory import MemoryStore
 
 CHAIN_ID = "benchmark"
@@ -77,6 +84,8 @@ class Stages:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--accounts", type=int, default=2_000)
+    parser.add_argument("--senders", type=int, default=0, help="accounts that pay; 0: all of them")
+    parser.add_argument("--folder", type=Path, help="of a LevelDB; one that has the accounts already goes on")
     parser.add_argument("--blocks", type=int, default=5)
     parser.add_argument("--txs", type=int, default=1_000)
     parser.add_argument("--profile", default="")
@@ -90,19 +99,32 @@ def main() -> None:
         compare_trails(args.trail, args.pairs, words)
         return
     gc.set_threshold(*GC_THRESHOLDS)
-    wallets = [Wallet.from_seed(sha256(b"bench" + n.to_bytes(4, "big"))) for n in range(args.accounts)]
-    app = DchatApplication(Stores(MemoryStore()), trails=KeptTrails(args.remember))
-    state = json.dumps(build_app_state({wallet.address: 10**12 for wallet in wallets})).encode()
-    app.init_chain(InitChainRequest(0, CHAIN_ID, ConsensusParams(), (), state, 1))
-    first = 1
+    senders = args.senders or args.accounts
+    wallets = [Wallet.from_seed(sha256(b"bench" + n.to_bytes(4, "big"))) for n in range(senders)]
+    others = [sha256(b"other" + n.to_bytes(4, "big"))[:20] for n in range(args.accounts - senders)]
+    db = LevelStore(str(args.folder)) if args.folder else MemoryStore()
+    app = DchatApplication(Stores(db), trails=KeptTrails(args.remember))
+    first = app.stores.latest_version + 1
+    if first == 0:
+        balances = dict.fromkeys([wallet.address for wallet in wallets] + others, 10**12)
+        state = json.dumps(build_app_state(balances)).encode()
+        app.init_chain(InitChainRequest(0, CHAIN_ID, ConsensusParams(), (), state, 1))
+        first = 1
+        del balances, state
     if args.posts:
         first = open_channel(app, wallets)
         txs = make_posts(wallets, args.blocks * args.txs)
     else:
-        txs = make_payments(wallets, args.blocks * args.txs)
+        txs = make_payments(app, wallets, others, args.blocks * args.txs)
+    gc.collect()
+    gc.freeze()
     stages, slices = Stages(args.profile), list[float]()
+    hits, misses, _ = app.stores.cache_counts()
     for number in range(args.blocks):
         run_block(app, stages, slices, first + number, txs[number * args.txs : (number + 1) * args.txs])
+    held = app.stores.cache_counts()
+    count = args.blocks * args.txs
+    reads = {"hits": (held[0] - hits) / count, "misses": (held[1] - misses) / count, "held_mib": held[2] / (1 << 20)}
     floor = measure_floor(app, txs[:1000])
     per = {name: 1e6 * stages.seconds[name] / stages.counts[name] for name in stages.seconds}
     for name, cost in per.items():
@@ -112,7 +134,12 @@ def main() -> None:
     print(
         f"longest slice {1e3 * max(slices):.1f} ms, 99th of 100 {1e3 * sorted(slices)[len(slices) * 99 // 100]:.1f} ms"
     )
-    print(json.dumps({**per, "total": total, "floor": floor}))
+    rss_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"records and pages remembered: {reads['hits']:.1f} hits and {reads['misses']:.2f} misses a transaction, "
+        f"{reads['held_mib']:.0f} MiB; the process {rss_mib:.0f} MiB at most"
+    )
+    print(json.dumps({**per, "total": total, "floor": floor, **reads, "rss_mib": rss_mib}))
     if args.profile:
         pstats.Stats(stages.profile).sort_stats("tottime").print_stats(25)
 
@@ -133,17 +160,23 @@ def compare_trails(heights: int, pairs: int, words: list[str]) -> None:
                       "median": round(statistics.median(ratios), 4)}))  # fmt: skip
 
 
-def make_payments(wallets: list[Wallet], count: int) -> list[bytes]:
-    """From each account in turn to another: all sequences ordered, policy given with the first."""
-    sequences = [0] * len(wallets)
+def make_payments(app: DchatApplication, wallets: list[Wallet], others: list[bytes], count: int) -> list[bytes]:
+    """From each sender in turn to any account: all sequences ordered, policy given with the first."""
+    dice = random.Random(count)
+    found = [app.base.get(ACCOUNT + wallet.address) for wallet in wallets]
+    sequences = [account.sequences[0][1] if account is not None and account.sequences else 0 for account in found]
     txs = []
     for number in range(count):
         at = number % len(wallets)
-        other = (at * 7 + number // len(wallets) + 1) % len(wallets)
-        recipient = wallets[other if other != at else (at + 1) % len(wallets)]
-        seat = Seat(wallets[at], sequences[at], with_policy=sequences[at] == 0)
+        wallet = wallets[at]
+        while True:
+            to = dice.randrange(len(wallets) + len(others))
+            recipient = wallets[to].address if to < len(wallets) else others[to - len(wallets)]
+            if recipient != wallet.address:
+                break
+        seat = Seat(wallet, sequences[at], with_policy=sequences[at] == 0)
         sequences[at] += 1
-        message = Payment(wallets[at].address, recipient.address, 1 + number % 1000)
+        message = Payment(wallet.address, recipient, 1 + number % 1000)
         txs.append(build_tx(chain_id=CHAIN_ID, messages=[message], seats=[seat], gas_price=100_000))
     return txs
 

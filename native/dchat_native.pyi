@@ -44,6 +44,9 @@ class TreeUpdate:
     def add(self, changes: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Keys that change, each once, with their values, None to delete; before anything is wanted."""
 
+    def add_hashed(self, leaves: Sequence[tuple[bytes, bytes]]) -> None:
+        """As `add`, of keys with the hashes of their leaves. Raises ValueError."""
+
     def wanted(self, most: int, cache: RecordCache | None = None) -> list[bytes] | None:
         """The keys of the pages to read next, as many at most, that the cache lacks; None: all are there; empty: it
         held what came, ask again. Raises ValueError."""

@@ -32,8 +32,8 @@ SPACES: Final[Mapping[int, tuple[str, bool]]] = {  # the tag -> store, whether b
 }
 RECORD_BYTES_MAX: Final = 65_536  # the stores' bound of a value, and of each of these beside the trees
 RECORDS_PER_SLICE: Final = 200  # about a millisecond of encoding
-CACHE_GENERATION_BYTES: Final = 100_000_000  # of decoded records as they are estimated; there are two generations
-CACHED_BYTES: Final = 500  # what a key with a small record takes: 200,000 accounts are a generation
+CACHE_GENERATION_BYTES: Final = 40_000_000  # of decoded records as they are estimated; there are two generations
+CACHED_BYTES: Final = 500  # what a key with a small record takes: 80,000 accounts are a generation
 LARGE_BYTES: Final = 256  # a stored record above it counts by its size
 DECODED_FACTOR: Final = 6  # what is made of a large record takes so many times its bytes at most: a proposal's changes
 FREED_PER_RECORD: Final = 2  # of what is forgotten, for each that is kept: 200,000 at once would hold the loop

@@ -23,7 +23,7 @@ from typing import Final
 
 from chain.state import layout as rec
 from chain.state import smt
-from chain.state.errors import InvalidSnapshot, UnknownStore
+from chain.state.errors import CorruptState, InvalidSnapshot, UnknownStore
 from chain.state.roots import STORE_NAMES, app_hash_of
 from chain.state.store import (
     KEY_BYTES_MAX,
@@ -36,6 +36,7 @@ from chain.state.store import (
 )
 from chain.state.view import View
 from consensus.formats.units import MIB
+from crypto import native
 from crypto.hash import sha256
 from storage.kv import KeyValueStore, Write
 
@@ -48,6 +49,7 @@ ROOTS_BYTES: Final = smt.HASH_BYTES * len(STORE_NAMES)
 ENTRIES_PER_SLICE: Final = 200  # below 1 ms of reading and packing
 BYTES_PER_SLICE: Final = 65_536
 WRITES_PER_BATCH: Final = 2_000  # some 300 KB
+PAGES_PER_SLICE: Final = 128  # below 1 ms of the native part's work, or of reading
 LEAVES_PER_UPDATE: Final = 10_000  # of a tree that is built: some 20 MB at once
 _DOMAIN: Final = b"dchat/snapshot/"
 
@@ -239,11 +241,6 @@ def _store_id(name: str) -> bytes:
 def _build_tree(db: KeyValueStore, store: bytes, version: bytes) -> Generator[None, None, bytes]:
     """Make a tree of its staged leaves, in the order of their paths: each update touches its right flank alone."""
     space = rec.STAGED + store
-
-    def load(name: str) -> bytes | None:
-        record = db.get(rec.page_key(store, name))
-        return None if record is None else record[rec.VERSION_BYTES :]
-
     root = smt.EMPTY_HASH
     leaves: list[smt.LeafChange] = []
     staged: list[bytes] = []
@@ -255,17 +252,48 @@ def _build_tree(db: KeyValueStore, store: bytes, version: bytes) -> Generator[No
             leaves.append((path.hex(), content[smt.HASH_BYTES :], content[: smt.HASH_BYTES]))
             staged.append(pair[0])
         if leaves and (pair is None or len(leaves) >= LEAVES_PER_UPDATE):
-            change = yield from smt.update_steps(load, leaves)
-            root = change.root
-            batch: list[Write] = [
-                (rec.page_key(store, name), None if page is None else version + page)
-                for name, page in change.pages.items()
-            ]
+            root, batch = yield from _update(db, store, version, leaves)
             db.write(batch + [(key, None) for key in staged])
             leaves, staged = [], []
             yield
         if pair is None:
             return root
+
+
+def _update(
+    db: KeyValueStore, store: bytes, version: bytes, leaves: list[smt.LeafChange]
+) -> Generator[None, None, tuple[bytes, list[Write]]]:
+    """The new root, and what is written."""
+    if native.is_used():
+        return (yield from _update_natively(db, store, version, leaves))
+
+    def load(name: str) -> bytes | None:
+        record = db.get(rec.page_key(store, name))
+        return None if record is None else record[rec.VERSION_BYTES :]
+
+    change = yield from smt.update_steps(load, leaves)
+    pages = change.pages.items()
+    return change.root, [(rec.page_key(store, name), None if page is None else version + page) for name, page in pages]
+
+
+def _update_natively(
+    db: KeyValueStore, store: bytes, version: bytes, leaves: list[smt.LeafChange]
+) -> Generator[None, None, tuple[bytes, list[Write]]]:
+    tree = native.tree_update(rec.PAGE + store, version, is_whole=False)
+    try:
+        tree.add_hashed([(key, hash_) for _, key, hash_ in leaves])
+        while (keys := tree.wanted(PAGES_PER_SLICE)) is not None:
+            tree.give([db.get(key) for key in keys])
+            yield
+        while not tree.hash(PAGES_PER_SLICE):
+            yield
+    except ValueError as error:
+        raise CorruptState(str(error)) from None
+    batch: list[Write] = []
+    while changed := tree.take(PAGES_PER_SLICE, b"")[0]:
+        batch += changed
+        yield
+    return tree.root(), batch
 
 
 def _write_version(db: KeyValueStore, version: bytes, roots: Sequence[bytes]) -> None:

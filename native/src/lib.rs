@@ -22,7 +22,7 @@ mod dchat_native {
 
     /// Of what is here; `crypto/native.py` uses the one that it knows.
     #[pymodule_export]
-    const FORM: u32 = 3;
+    const FORM: u32 = 4;
 
     /// For each (public key, message, signature) whether the Ed25519 signature holds by ZIP-215, in order.
     ///
@@ -124,6 +124,14 @@ mod dchat_native {
         /// Keys that change, each once, with their values, None to delete; before anything is wanted. Raises ValueError.
         fn add(&mut self, changes: Vec<(PyBackedBytes, Option<PyBackedBytes>)>) -> PyResult<()> {
             changes.iter().try_for_each(|(key, value)| self.0.add(key, value.as_deref())).map_err(told)
+        }
+
+        /// As `add`, of keys with the hashes of their leaves. Raises ValueError.
+        fn add_hashed(&mut self, leaves: Vec<(PyBackedBytes, PyBackedBytes)>) -> PyResult<()> {
+            leaves
+                .iter()
+                .try_for_each(|(key, hash)| self.0.add_hashed(key, super::tree::sha256(key), hash.to_vec()))
+                .map_err(told)
         }
 
         /// The keys of the pages to read next, as many at most, that the cache lacks; None: all are there. Raises ValueError.

@@ -283,9 +283,6 @@ impl Update {
 
     /// A key that changes, once, before anything is wanted; no value deletes it.
     pub fn add(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), Corrupt> {
-        if key.len() > KEY_MAX {
-            return Err(Corrupt(format!("a key has {} bytes", key.len())));
-        }
         let path = sha256(key);
         let hash = value.map_or_else(Vec::new, |value| {
             let mut leaf = Sha256::new();
@@ -294,8 +291,15 @@ impl Update {
             leaf.update(sha256(value));
             leaf.finalize().to_vec()
         });
-        let key = key.to_vec();
-        self.changes.push(Change { path, key, hash });
+        self.add_hashed(key, path, hash)
+    }
+
+    /// As `add`, of a leaf whose hash is known.
+    pub fn add_hashed(&mut self, key: &[u8], path: [u8; HASH], hash: Vec<u8>) -> Result<(), Corrupt> {
+        if key.len() > KEY_MAX || hash.len() > HASH {
+            return Err(Corrupt(format!("a key has {} bytes", key.len())));
+        }
+        self.changes.push(Change { path, key: key.to_vec(), hash });
         Ok(())
     }
 
