@@ -60,7 +60,7 @@ class _Entry:
         self.merged: Any = None
         self.height = -1
         self.links: set[bytes] = set()
-        self.txs: dict[bytes, tuple[bytes, Any]] = {}  # what is counted: replay id -> id, cost
+        self.txs: dict[bytes, tuple[bytes, Any]] = {}  # what is counted: replay id -> its bytes, cost
         self.ordered = 0  # how many of them have sequences
 
 
@@ -100,7 +100,7 @@ class CheckState:
             entry = self._entries.get(key)
             if entry is None:
                 entry = self._entries[key] = _Entry(kind(), self.height)
-            entry.txs[tx.replay_id] = (tx.id, entry.pending.add(before, after, tx))
+            entry.txs[tx.replay_id] = (tx.raw, entry.pending.add(before, after, tx))
             entry.ordered += tx.is_ordered_by(key) if tx.fee_granter else not tx.unordered
             entry.base, entry.merged, entry.height = self._base.get(key), after, self.height
             keys.append(key)
@@ -131,7 +131,7 @@ class CheckState:
     def _take_off(self, key: bytes, entry: _Entry, pending: Pending, tx: Tx) -> bool:
         """Off `pending`, of `entry` or a copy. False: it is not counted there."""
         counted = entry.txs.get(tx.replay_id)
-        if counted is None or counted[0] != tx.id:
+        if counted is None or counted[0] != tx.raw:
             return False
         pending.release(counted[1])
         if not tx.unordered:
@@ -227,7 +227,7 @@ class CheckState:
             return False
         for tx in included:
             counted = entry.txs.pop(tx.replay_id, None)
-            if counted is None or counted[0] != tx.id:  # not foreseen, or the same body under another signature
+            if counted is None or counted[0] != tx.raw:  # not foreseen, or the same body under another signature
                 if not is_shared(key):
                     return False
                 if counted is None:  # others' shares are as they were, if the committed record has enough

@@ -440,7 +440,7 @@ class BlockExecutor:
                 run = self._workers.run if isinstance(self.app, IsRemote) else self._workers.run_disk
                 await run(self.app.write_commit)
                 await _breathe(block)
-            await self._let_leave(height, block.txs, response.tx_results)
+            await self._let_leave(block, response.tx_results)
             await _breathe(block)
             committed = self.app.commit()
             self._retain_height = committed.retain_height
@@ -457,12 +457,12 @@ class BlockExecutor:
         await _breathe(block)
         return after
 
-    async def _let_leave(self, height: int, txs: Sequence[bytes], results: Sequence[ExecTxResult]) -> None:
+    async def _let_leave(self, block: Block, results: Sequence[ExecTxResult]) -> None:
         """In slices, so that little is left for the turn of the commit."""
         try:
-            await self._drive(self.pool.leave(txs, results))
+            await self._drive(self.pool.leave(block.txs, results, block.data.tx_hashes))
         except Exception as error:
-            self._lose_pool(height, error)
+            self._lose_pool(block.height, error)
 
     def _lose_pool(self, height: int, error: Exception) -> list[bytes]:
         """What waits is what anybody sent, and rests on what the application tells of it: no error in that ends

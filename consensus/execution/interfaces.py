@@ -22,9 +22,9 @@ class TxPool(Protocol):
         """Transactions for a proposal, best first. bytes_max counts their size in proto Data; -1: no limit."""
         ...
 
-    def leave(self, txs: Sequence[bytes], results: Sequence[ExecTxResult]) -> Slices[None]:
-        """A block is decided and executed, and will be committed: drop its transactions. `update` follows, with the
-        very same `txs`; where this was not asked before, it drops them itself."""
+    def leave(self, txs: Sequence[bytes], results: Sequence[ExecTxResult], keys: Sequence[bytes]) -> Slices[None]:
+        """A block is decided and executed, and will be committed: drop its transactions (SHA-256: `keys`). `update`
+        follows, with the very same `txs`; where this was not asked before, it drops them itself."""
         ...
 
     def update(

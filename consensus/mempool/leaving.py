@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import Final
 
 from consensus.abci.interface import Slices
@@ -33,14 +32,14 @@ class Leaving:
         self._txs: Sequence[bytes] | None = None  # the block's, when all of them have left
 
     def begin(
-        self, txs: Sequence[bytes], results: Sequence[ExecTxResult], recheck: dict[bytes, None], seen_max: int
-    ) -> Slices[None]:
+        self, txs: Sequence[bytes], results: Sequence[ExecTxResult], keys: Sequence[bytes], recheck: dict[bytes, None],
+        seen_max: int,
+    ) -> Slices[None]:  # fmt: skip
         """recheck: which of the pool's are due; none of those that leave stays among them."""
-        assert len(txs) == len(results), (len(txs), len(results))
+        assert len(txs) == len(results) == len(keys), (len(txs), len(results), len(keys))
         seen, held, remove, now_ns = self._seen, self._held, self._index.remove, self._clock.monotonic_ns
         began, gone = now_ns(), self._gone
-        for number, (tx, result) in enumerate(zip(txs, results, strict=True), start=1):
-            key = sha256(tx).digest()
+        for number, (key, result) in enumerate(zip(keys, results, strict=True), start=1):
             entry = remove(key)
             if entry is not None:
                 gone.append(entry)

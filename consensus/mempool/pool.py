@@ -611,9 +611,9 @@ class Pool(Listeners):
         self.metrics.passed_over += passed
         return txs
 
-    def leave(self, txs: Sequence[bytes], results: Sequence[ExecTxResult]) -> Slices[None]:
-        """Drop a decided block's transactions in slices, ahead of `update` with the very same `txs`."""
-        return self._leaving.begin(txs, results, self._recheck, self.config.seen_max)
+    def leave(self, txs: Sequence[bytes], results: Sequence[ExecTxResult], keys: Sequence[bytes]) -> Slices[None]:
+        """Drop a decided block's transactions (SHA-256: `keys`) in slices, ahead of `update` with the same `txs`."""
+        return self._leaving.begin(txs, results, keys, self._recheck, self.config.seen_max)
 
     def update(
         self, height: int, txs: Sequence[bytes], results: Sequence[ExecTxResult], touched: frozenset[bytes] | None
@@ -621,7 +621,7 @@ class Pool(Listeners):
         """A block was committed: drop its transactions and the expired ones, queue the rechecks that it calls for."""
         gone = self._leaving.take(txs)
         if gone is None:
-            deque(self.leave(txs, results), maxlen=0)
+            deque(self.leave(txs, results, [sha256(tx).digest() for tx in txs]), maxlen=0)
             gone = self._leaving.take(txs) or []
         self._height = self._bounds.height = height
         again: set[bytes] = set()

@@ -140,7 +140,7 @@ class _NoPool:
     def reap(self, *, bytes_max: int, gas_max: int) -> list[bytes]:
         return []
 
-    def leave(self, txs: Sequence[bytes], results: Sequence[ExecTxResult]) -> Slices[None]:
+    def leave(self, txs: Sequence[bytes], results: Sequence[ExecTxResult], keys: Sequence[bytes]) -> Slices[None]:
         yield from ()
 
     def update(

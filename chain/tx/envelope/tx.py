@@ -87,13 +87,12 @@ class Tx:
     """
 
     __slots__ = (
-        "body", "chain_id", "expiry_height", "facts", "fee", "fee_granter", "fee_payer", "gas_limit", "id",
+        "body", "chain_id", "expiry_height", "facts", "fee", "fee_granter", "fee_payer", "gas_limit", "held",
         "intrinsic_gas", "lane", "messages", "parts", "payer", "raw", "replay_id", "sign_hash", "signatures", "signers",
         "touches", "unordered", "verified",
     )  # fmt: skip
 
     raw: bytes
-    id: bytes  # SHA-256 of raw
     body: bytes
     replay_id: bytes  # SHA-256 of body
     sign_hash: bytes  # what each key signed
@@ -116,6 +115,12 @@ class Tx:
     # lanes that its messages change; each once
     verified: bool
     facts: CheckTxResponse | None  # what admission tells of it, once it was asked
+    held: int  # bytes that it takes, as a cache estimates
+
+    @property
+    def id(self) -> bytes:
+        """SHA-256 of raw: made when somebody asks, since the mempool and the block have hashed it already."""
+        return sha256(self.raw)
 
     def is_ordered_by(self, key: bytes) -> bool:
         """Whether it takes a sequence of the record at `key`, one of `touches`."""
@@ -193,8 +198,8 @@ def _of_ordinary(raw: bytes, ordinary: Ordinary) -> Tx | None:
         return None
     tx = Tx()
     tx.raw, tx.body = raw, body
-    tx.id, tx.replay_id, tx.sign_hash = sha256(raw), sha256(body), sign_hash(body)
-    tx.verified, tx.facts = False, None
+    tx.replay_id, tx.sign_hash = sha256(body), sign_hash(body)
+    tx.verified, tx.facts, tx.held = False, None, 0
     tx.chain_id, tx.lane, tx.fee = chain_id.decode("ascii"), LANE_CURRENCY, fee
     tx.gas_limit, tx.expiry_height, tx.unordered = gas_limit, expiry_height, False
     tx.signers = (_new(SignerEntry, (address, policy, sequence_key, sequence)),)
@@ -222,8 +227,8 @@ def decode_by_schema(raw: bytes) -> Tx:
     _check_canonical(envelope, raw, body, content)
     tx = Tx()
     tx.raw, tx.body = raw, content
-    tx.id, tx.replay_id, tx.sign_hash = sha256(raw), sha256(content), sign_hash(content)
-    tx.verified, tx.facts = False, None
+    tx.replay_id, tx.sign_hash = sha256(content), sign_hash(content)
+    tx.verified, tx.facts, tx.held = False, None, 0
     _read_fields(tx, body)
     tx.signatures = _read_signatures(envelope, len(tx.signers))
     costs = _read_messages(tx, body)
@@ -404,7 +409,8 @@ class TxCache:
             tx = decode(raw)
             self.decoded += 1
             self._txs[raw] = tx
-            self._bytes += self._held(tx)
+            tx.held = self._estimate(tx)
+            self._bytes += tx.held
             while len(self._txs) > self.COUNT_MAX or self._bytes > self.BYTES_MAX:
                 self.drop(next(iter(self._txs)))
         return tx
@@ -413,8 +419,8 @@ class TxCache:
         """Forget one that is in a block: it does not come back."""
         tx = self._txs.pop(raw, None)
         if tx is not None:
-            self._bytes -= self._held(tx)
+            self._bytes -= tx.held
 
-    def _held(self, tx: Tx) -> int:
+    def _estimate(self, tx: Tx) -> int:
         entries = len(tx.messages) + len(tx.signers)
         return self.TX_BYTES + len(tx.raw) + self.ENTRY_BYTES * entries + self.PART_BYTES * tx.parts

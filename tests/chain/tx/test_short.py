@@ -69,7 +69,7 @@ def outcome(way: Any, raw: bytes) -> object:
         tx = way(raw)
     except TxError as error:
         return type(error), error.log
-    return {name: (getattr(tx, name), type(getattr(tx, name))) for name in Tx.__slots__}
+    return {name: (getattr(tx, name), type(getattr(tx, name))) for name in (*Tx.__slots__, "id")}
 
 
 @given(payments() | damaged())

@@ -117,7 +117,7 @@ async def test_a_blocks_transactions_leave_in_slices_while_admission_goes_on() -
     async with running(app, PoolConfig(sender_txs_max=1_000), SlowClock()) as pool:
         await pool.submit_many([*block, *txs("c", 2)])
         count = 0
-        for count, _ in enumerate(pool.leave(block, ok(len(block))), start=1):
+        for count, _ in enumerate(pool.leave(block, ok(len(block)), [sha256(tx) for tx in block]), start=1):
             assert pool.size == len(block) + 2 - 64 * count
             assert (await pool.submit(block[0])).code == Refusal.SEEN_BEFORE
         assert count == len(block) // 64
@@ -131,7 +131,7 @@ async def test_a_block_that_left_in_part_only_leaves_whole_with_its_commit() -> 
     app, block = SequenceApp(), txs("a", 100)
     async with running(app, PoolConfig(sender_txs_max=1_000), SlowClock()) as pool:
         await pool.submit_many(block)
-        next(pool.leave(block, ok(100)))
+        next(pool.leave(block, ok(100), [sha256(tx) for tx in block]))
         assert pool.size == 36
         pool.update(1, block, ok(100), app.commit(block))
         assert (pool.size, pool.room, pool.metrics.committed) == (0, pool.config.txs_max, 100)

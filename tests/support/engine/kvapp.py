@@ -169,7 +169,7 @@ class ListPool:
                 return
             yield tx
 
-    def leave(self, txs: Sequence[bytes], results: Sequence[ExecTxResult]) -> Slices[None]:
+    def leave(self, txs: Sequence[bytes], results: Sequence[ExecTxResult], keys: Sequence[bytes]) -> Slices[None]:
         yield from ()
 
     def update(
