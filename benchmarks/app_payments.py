@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("--senders", type=int, default=0, help="accounts that pay; 0: all of them")
     parser.add_argument("--folder", type=Path, help="of a LevelDB; one that has the accounts already goes on")
     parser.add_argument("--blocks", type=int, default=5)
+    parser.add_argument("--warm", type=int, default=0, help="blocks before those that count")
     parser.add_argument("--txs", type=int, default=1_000)
     parser.add_argument("--profile", default="")
     parser.add_argument("--posts", action="store_true", help="chat messages into one channel instead of payments")
@@ -115,9 +116,13 @@ def main() -> None:
         first = open_channel(app, wallets)
         txs = make_posts(wallets, args.blocks * args.txs)
     else:
-        txs = make_payments(app, wallets, others, args.blocks * args.txs)
+        txs = make_payments(app, wallets, others, (args.warm + args.blocks) * args.txs)
     gc.collect()
     gc.freeze()
+    for _ in range(0 if args.posts else args.warm):
+        run_block(app, Stages(""), [], first, txs[: args.txs])
+        del txs[: args.txs]
+        first += 1
     stages, slices = Stages(args.profile), list[float]()
     hits, misses, _ = app.stores.cache_counts()
     for number in range(args.blocks):

@@ -21,7 +21,7 @@ try:
 except ImportError:
     _built = None  # type: ignore[assignment]  # whoever calls has asked `is_used`
 
-FORM: Final = 4  # of what is built: another one is not used
+FORM: Final = 5  # of what is built: another one is not used
 VARIABLE: Final = "DCHAT_NODE__NATIVE"  # of any process of ours; a node has it as the option [node] native, too
 OFF: Final = frozenset({"off", "false", "no", "0", "f", "n"})  # what options take for false
 

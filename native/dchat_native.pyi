@@ -26,8 +26,13 @@ class RecordCache:
     def put(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
         """What records are from now on, None: they are gone."""
 
-    def node(self, prefix: bytes, key: bytes) -> bytes | None:
-        """What is in the slot where `key` would be; None: a page above it is not held. prefix: as of TreeUpdate."""
+    def node(self, prefix: bytes, key: bytes) -> tuple[bytes | None, bytes | None]:
+        """(what is in the slot where `key` would be, None), or (None, the key of a page above it that is not held).
+        prefix: as of TreeUpdate."""
+
+    def add(self, pages: Sequence[tuple[bytes, bytes]]) -> int:
+        """How many of the pages that were read are taken: those before the first that does not fit the one above it,
+        which is held."""
 
     def counts(self) -> tuple[int, int, int]:
         """Hits, misses, and the bytes held."""

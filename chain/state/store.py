@@ -18,6 +18,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from chain.state import checked, smt
 from chain.state import layout as rec
@@ -48,6 +49,8 @@ BYTES_PER_SLICE = 262_144  # about 1 ms of hashing
 NATIVE_PAGES_PER_SLICE = 64  # below 1 ms of reading and placing, also where none is remembered
 NATIVE_HASHED_PER_SLICE = 512  # below 1 ms of it hashing
 RECORDS_PER_SLICE = 400  # below 1 ms of packing
+PAGES_TAKEN_MAX = 16  # above one value: more than any tree has in a row, and an end where there is no room for them
+PAGES_WARMED_PER_SLICE = 128  # below 1 ms of reading and hashing
 PRUNE_SLACK_BYTES = 32 * MIB  # what pruned versions may still hold on disk: each compaction costs more than that
 PRUNE_BATCH_KEYS = 200  # below 1 ms
 
@@ -84,6 +87,7 @@ class Stores:
         """on_corrupted: told of every read that does not fit the tree, in the thread that read."""
         self._db, self._on_corrupted = db, on_corrupted
         self._ids = {name: bytes([number]) for number, name in enumerate(STORE_NAMES)}
+        self._cache_bytes = cache_bytes
         self._cache: rec.RecordCache | rec.NativeRecordCache
         self._cache = rec.NativeRecordCache(cache_bytes) if native.is_used() else rec.RecordCache(cache_bytes)
         self._prune_slack_bytes = prune_slack_bytes
@@ -366,8 +370,7 @@ class Stores:
         A commit may have come between the reads: what does not fit is looked at again, in one snapshot.
         """
         name = STORE_NAMES[key[1]]
-        held = self._held if key[:1] == rec.VALUE else None
-        node = None if held is None else held.node(rec.PAGE + key[1:2], key[2:])
+        node = self._node_above(key) if key[:1] == rec.VALUE else None
         if node is not None:
             why = checked.value_fault(node, key, record)
         else:
@@ -381,6 +384,46 @@ class Stores:
             error = CorruptState(why, file=file, where=f"store {name}, key {key.hex()}")
             self._on_corrupted(error)
             raise error
+
+    def _node_above(self, key: bytes) -> smt.Node | None:
+        """What the tree has where the value's key would be, by pages that the native part holds, or takes now; None:
+        they have to be looked at one by one."""
+        if (held := self._held) is None:
+            return None
+        epoch = self._epoch
+        for _ in range(PAGES_TAKEN_MAX):
+            node, missing = held.node(rec.PAGE + key[1:2], key[2:])
+            if missing is None:
+                return node
+            record = self._db.get(missing)
+            with self._lock:
+                if record is None or epoch != self._epoch or not held.add([(missing, record)]):
+                    return None
+        return None
+
+    def warm_steps(self) -> Generator[None, None, int]:
+        """Let the native part hold the pages of the trees before they are asked for, the uppermost first, while they
+        take no more than seven eighths of its room; in steps of about a millisecond. How many it took.
+
+        May run in a worker thread beside everything else.
+        """
+        taken = 0
+        for store in STORE_NAMES if self._held is not None else ():
+            space = rec.PAGE + self._id(store)
+            start = rec.page_key(self._id(store), "") + b"\x00"
+            if self._record(start[:-1]) is None:
+                continue
+            while (held := self._held) is not None and held.counts()[2] < self._cache_bytes * 7 // 8:
+                epoch = self._epoch
+                pages = list(islice(self._db.scan(start, rec.prefix_end(space)), PAGES_WARMED_PER_SLICE))
+                with self._lock:
+                    count = held.add(pages) if epoch == self._epoch else 0
+                taken += count
+                if not pages or (epoch == self._epoch and count < len(pages)):
+                    break  # all are there; or one does not fit, which is told where it is read
+                start = pages[count - 1][0] + b"\x00" if count else start
+                yield
+        return taken
 
     def _prepare_values(
         self, work: _Work, store: str, changes: Mapping[bytes, bytes | None]

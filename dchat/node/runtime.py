@@ -315,11 +315,19 @@ class Node:
         await self.gossip.start()
         self.tasks.side("restore journal", self._restore)
         self.tasks.side("look through the databases", self.scrubber.run)
+        self.tasks.side("remember the state", self._remember_state)
         self.tasks.side("backfill headers", self._backfill)
         if self.feed is not None:
             self.tasks.side(on_node.TASK, self.feed.run)
         if self.keeper is not None:
             self.tasks.side(BACKUPS, self._keep_backups)
+
+    async def _remember_state(self) -> None:
+        """Else blocks among a million accounts read thousands of pages, long after a start. A step a job: the loop
+        goes on in between."""
+        steps = self.app.stores.warm_steps()
+        while await self.workers.run(lambda: next(steps, True)) is None:
+            pass
 
     async def _watch_room(self) -> None:
         await room_of(self.home, self.config).watch(self.workers, self.views.faults, self.fatal)

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::tree::{DIGITS, HASH, sha256, slot};
+use crate::tree::{DIGITS, HASH, VERSION, check_page, sha256, slot};
 
 /// Version, then content.
 pub type Record = Arc<[u8]>;
@@ -77,20 +77,37 @@ impl Cache {
         }
     }
 
-    /// What is in the slot where the key would be; none: a page above it is not held. prefix: of the store's pages.
-    pub fn node(&mut self, prefix: [u8; 2], key: &[u8]) -> Option<Vec<u8>> {
+    /// What is in the slot where the key would be, or the key of the first page above it that is not held. prefix: of
+    /// the store's pages.
+    pub fn node(&mut self, prefix: [u8; 2], key: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
         let mut page_key = vec![prefix[0], prefix[1], 0];
         for byte in sha256(key) {
             for digit in [byte >> 4, byte & 15].map(usize::from) {
-                let record = self.get(&page_key)??;
+                let Some(record) = self.get(&page_key).flatten() else { return Err(page_key) };
                 let node = slot(&record, digit);
                 if node.len() != HASH {
-                    return Some(node.to_vec());
+                    return Ok(node.to_vec());
                 }
                 page_key[2] += 1;
                 page_key.push(DIGITS[digit]);
             }
         }
-        None
+        Err(page_key)
+    }
+
+    /// Put a page that was read, if it fits the one above it, which is held; whether it did.
+    pub fn add(&mut self, key: &[u8], record: Record) -> bool {
+        let Some((digit, above)) = key.split_last() else { return false };
+        let mut above = above.to_vec();
+        let Some(digit) = DIGITS.iter().position(|one| one == digit) else { return false };
+        let Some(length) = above.get_mut(2).filter(|length| **length > 0) else { return false };
+        *length -= 1;
+        let Some(page) = self.get(&above).flatten() else { return false };
+        let fits = check_page(record.get(VERSION..).unwrap_or_default())
+            .is_ok_and(|(root, is_exact)| is_exact && slot(&page, digit) == root);
+        if fits && self.get(key).is_none() {
+            self.put(key, Some(record));
+        }
+        fits
     }
 }

@@ -22,7 +22,7 @@ mod dchat_native {
 
     /// Of what is here; `crypto/native.py` uses the one that it knows.
     #[pymodule_export]
-    const FORM: u32 = 4;
+    const FORM: u32 = 5;
 
     /// For each (public key, message, signature) whether the Ed25519 signature holds by ZIP-215, in order.
     ///
@@ -55,6 +55,7 @@ mod dchat_native {
         Ok(shown(py, runs))
     }
 
+    type Bytes<'py> = Option<Bound<'py, PyBytes>>;
     type Pair<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>);
     type Records<'py> = Vec<(Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>)>;
 
@@ -97,9 +98,17 @@ mod dchat_native {
             }
         }
 
-        /// What is in the slot where the key would be, None: a page above it is not held. prefix: of the store's pages.
-        fn node<'py>(&mut self, py: Python<'py>, prefix: [u8; 2], key: &[u8]) -> Option<Bound<'py, PyBytes>> {
-            self.0.node(prefix, key).map(|node| PyBytes::new(py, &node))
+        /// (what is in the slot where the key would be, None), or (None, the key of a page above it that is not held).
+        fn node<'py>(&mut self, py: Python<'py>, prefix: [u8; 2], key: &[u8]) -> (Bytes<'py>, Bytes<'py>) {
+            match self.0.node(prefix, key) {
+                Ok(node) => (Some(PyBytes::new(py, &node)), None),
+                Err(missing) => (None, Some(PyBytes::new(py, &missing))),
+            }
+        }
+
+        /// How many of the pages that were read are taken: those before the first that does not fit the one above it.
+        fn add(&mut self, pages: Vec<(PyBackedBytes, PyBackedBytes)>) -> usize {
+            pages.iter().take_while(|(key, page)| self.0.add(key, record(page))).count()
         }
 
         /// Hits, misses, and the bytes held.

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chain.state import checked, layout
+from chain.state import checked, layout, smt
 from chain.state.errors import CorruptState, StalePending
 from chain.state.roots import CHAT, CURRENCY, STORE_NAMES
 from chain.state.store import Stores
@@ -100,8 +100,69 @@ def test_the_node_of_a_key_is_the_trees() -> None:
     held, view = stores._held, stores.at()
     assert held is not None
     for number in range(600):
-        assert held.node(PREFIX, b"k%d" % number) == view.node_of(CHAT, b"k%d" % number)
-    assert native.record_cache(1 << 20).node(PREFIX, b"k1") is None
+        assert held.node(PREFIX, b"k%d" % number) == (view.node_of(CHAT, b"k%d" % number), None)
+    assert native.record_cache(1 << 20).node(PREFIX, b"k1") == (None, key_of(1, ""))
+
+
+def test_pages_are_taken_where_they_fit_the_ones_above_them() -> None:
+    db = MemoryStore()
+    stores = Stores(db)
+    stores.commit(stores.prepare(0, {CHAT: {b"k%d" % number: b"v" for number in range(1_200)}}))
+    pages = [(key, record) for key, record in db.scan() if key.startswith(PREFIX)]
+    cache = native.record_cache(1 << 20)
+    assert cache.add(pages) == 0  # nothing is above the uppermost
+    cache.put(pages[:1])
+    assert cache.add(pages[40:]) == 0
+    assert cache.add(pages[1:]) == len(pages) - 1
+    for at in (1, 20, 200):
+        key, record = pages[at]
+        for wrong in (record[:-1], record[:28] + bytes([record[28] ^ 1]) + record[29:], pages[at + 1][1], b""):
+            cache = native.record_cache(1 << 20)
+            cache.put(pages[:1])
+            assert cache.add([*pages[1:at], (key, wrong)]) == at - 1
+            assert cache.get(key, MISS) is MISS
+
+
+@pytest.mark.parametrize(("bytes_max", "all_of_them"), [(1 << 20, True), (60_000, False), (0, False)])
+def test_what_is_warmed_is_read_no_more(bytes_max: int, all_of_them: bool) -> None:
+    db = MemoryStore()
+    stores = Stores(db)
+    stores.commit(stores.prepare(0, {CHAT: {b"k%d" % number: b"v" for number in range(1_200)}}))
+    stores = Stores(db, cache_bytes=bytes_max)
+    count = sum(key.startswith(layout.PAGE) for key, _ in db.scan())
+    steps, taken = stores.warm_steps(), 0
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            taken = stop.value
+            break
+    _, _, held = stores.cache_counts()
+    assert held <= bytes_max
+    if all_of_them:
+        roots = sum(root != smt.EMPTY_HASH for root in stores.roots.values())
+        assert taken == count - roots
+        missed = stores.cache_counts()[1]
+        changes: dict[bytes, bytes | None] = {b"k%d" % number: b"w" for number in range(50)}
+        stores.prepare(1, {CHAT: changes})
+        assert stores.cache_counts()[1] == missed + len(changes)  # the values
+    else:
+        assert taken < count // 2
+
+
+def test_a_commit_between_two_steps_of_warming_leaves_nothing_old() -> None:
+    db = MemoryStore()
+    stores = Stores(db)
+    stores.commit(stores.prepare(0, {CHAT: {b"k%d" % number: b"v" for number in range(3_000)}}))
+    stores = Stores(db)
+    steps = stores.warm_steps()
+    for version in range(1, 6):
+        next(steps)
+        stores.commit(stores.prepare(version, {CHAT: {b"k%d" % number: b"%d" % version for number in range(900)}}))
+    list(steps)
+    held = {key: stores._cache.get(key) for key, _ in db.scan() if key.startswith(layout.PAGE)}
+    assert MISS not in held.values()
+    assert held == {key: record for key, record in db.scan() if key.startswith(layout.PAGE)}
 
 
 # ------------------------------------------------------------------------------------------------------ the stores
