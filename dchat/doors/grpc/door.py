@@ -8,8 +8,9 @@ INTERNAL without its text.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import structlog
@@ -19,7 +20,7 @@ from consensus.abci.interface import CheckTxResponse
 from consensus.formats.bounds import count_fields
 from consensus.formats.errors import InvalidBlock, Malformed
 from consensus.mempool.admission.entry import Waiting
-from consensus.mempool.admission.errors import CODESPACE, Refusal
+from consensus.mempool.admission.errors import CODESPACE, NO_ROOM, Refusal
 from consensus.mempool.journal import Journal
 from consensus.mempool.pool import Pool
 from consensus.node.commit_watch import CommitWatch
@@ -116,10 +117,44 @@ LARGE: dict[str, Look] = {
     "/dchat.v1.ChainService/BroadcastEvidence": lambda _: None,
 }
 
+HELD_S = 0.5  # that a call waits whose transactions all find no room, unless a block makes some before
+HELD_CLIENTS_MAX = 16  # of whom one call each waits so
 PENDING_MAX = 256  # transactions in an answer: what one sender may have waiting
 PENDING_BYTES_MAX = 262_144  # of them: most senders' all
 
 T = TypeVar("T")
+
+
+class Patience:
+    """Who finds room for nothing is told so when there may be some: sooner it could only send it all again, in vain.
+
+    Bounded: one call of each client, of HELD_CLIENTS_MAX at once; others are told without delay.
+    """
+
+    def __init__(self, watch: CommitWatch) -> None:
+        self._watch = watch
+        self._clients: set[str] = set()
+
+    @property
+    def held(self) -> int:
+        """Calls that wait now."""
+        return len(self._clients)
+
+    async def until_room(self, client: str, responses: Sequence[CheckTxResponse]) -> None:
+        """Until the next block, or for HELD_S, where all of these say that there is no room."""
+        if client in self._clients or len(self._clients) >= HELD_CLIENTS_MAX or not responses:
+            return
+        if not all(response.code in NO_ROOM and response.codespace == CODESPACE for response in responses):
+            return
+        block = self._watch.next_block()
+        self._clients.add(client)
+        try:
+            async with asyncio.timeout(HELD_S):
+                await block.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._clients.discard(client)
 
 
 class TxService(rpc.TxServiceServicer):
@@ -129,6 +164,7 @@ class TxService(rpc.TxServiceServicer):
     ) -> None:  # fmt: skip
         self._guard, self._answers, self._pool, self._watch = guard, answers, pool, watch
         self._journal, self._reading, self._searches = journal, reading, searches
+        self._patience = Patience(watch)
 
     async def Broadcast(self, request: pb.BroadcastRequest, context: Context) -> pb.BroadcastResponse:
         client = client_at(context.peer())
@@ -170,9 +206,13 @@ class TxService(rpc.TxServiceServicer):
         async def work() -> pb.BroadcastManyResponse:
             if len(request.txs) > MANY_MAX:
                 raise BadQuestion(f"{len(request.txs)} transactions; allowed: {MANY_MAX}")
-            txs = list(request.txs)  # each look into the request copies a transaction
+            txs, client = (
+                list(request.txs),
+                client_at(context.peer()),
+            )  # each look into the request copies a transaction
             keys = [sha256(tx) for tx in txs]
-            responses = await self._pool.submit_many(txs, client=client_at(context.peer()), keys=keys)
+            responses = await self._pool.submit_many(txs, client=client, keys=keys)
+            await self._patience.until_room(client, responses)
             return pb.BroadcastManyResponse(results=list(map(admission, keys, responses)))
 
         return await self._guard.call(context, work)
