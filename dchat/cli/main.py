@@ -31,6 +31,7 @@ PLACES: Final = {
     "abci": "dchat.cli.commands.abci_commands:abci",
     "health": "dchat.cli.commands.status_commands:health",
     "status": "dchat.cli.commands.status_commands:status",
+    "top": "dchat.cli.top.command:top",
     "tx": "dchat.cli.groups.tx_group:tx",
     "query": "dchat.cli.groups.query_group:query",
     "proof": "dchat.cli.local.proof_command:proof",

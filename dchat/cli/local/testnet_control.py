@@ -23,6 +23,7 @@ from rich.text import Text
 
 from dchat.cli.local.network_options import DEFAULT_HOST, DEFAULT_VALIDATORS, Wanted, network_options
 from dchat.cli.terminal.base import Command, Exit, Refusal, echo
+from dchat.cli.top import command as top
 from dchat.devnet import processes
 from dchat.devnet.network import NETWORK_FILE, DevnetError, Network, NodeEntry, Ports, load_network, make_network
 from dchat.devnet.ports import require_free, wanted_by
@@ -33,7 +34,8 @@ ACTIONS = ("run", "status", "stop", "kill", "start", "logs")
 REFRESH_S = 0.5
 PLAIN_EVERY_S = 10.0  # without a terminal
 FIRST_BLOCK_TIMEOUT_S = 120.0
-LIVE_CAPTION = "Ctrl-C stops all; logs: scripts/testnet logs"
+LOGS = "scripts/testnet logs"
+LIVE_CAPTION = f"Ctrl-C stops all; logs: {LOGS}"
 
 
 @dataclass(frozen=True)
@@ -162,8 +164,9 @@ async def _wait_for_blocks(network: Network) -> None:
             await asyncio.sleep(0.2)
 
 
-async def _watch(network: Network) -> None:
-    """The live table until SIGINT or SIGTERM. Raises ValidatorEnded."""
+async def _watch(network: Network, *, until_up: bool = False) -> None:
+    """The live table until SIGINT or SIGTERM; until_up: or until all nodes have a block. Raises ValidatorEnded,
+    KeyboardInterrupt (until_up, and it was asked to end)."""
     loop, asked = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, asked.set)
@@ -190,6 +193,10 @@ async def _watch(network: Network) -> None:
                     live.update(table, refresh=True)
                 elif not asked.is_set():
                     console.print(table)
+                if until_up and is_up:
+                    break
+    if until_up and asked.is_set():
+        raise KeyboardInterrupt
 
 
 def _start_all(network: Network) -> None:
@@ -235,7 +242,13 @@ def _run(network: Network, *, detach: bool) -> None:
         echo(f"gRPC {network.host}:{ports.grpc}  HTTP http://{network.host}:{ports.http}/status")
         return
     try:
-        asyncio.run(_watch(network))
+        if sys.stdout.isatty() and sys.stdin.isatty() and top.has_textual():
+            asyncio.run(_watch(network, until_up=True))
+            asyncio.run(top.watch(top.watched_of(network), caption=f"q stops all; logs: {LOGS}"))
+        else:
+            asyncio.run(_watch(network))
+    except KeyboardInterrupt:
+        pass  # it is how the table is left
     finally:
         with contextlib.suppress(OSError):  # the terminal may be what has ended
             echo("stopping all validators")

@@ -205,6 +205,7 @@ class Views:
             "peers": [peer_json(peer) for peer in self.switch.peer_statuses()],
             "mempool_size": told.mempool_size,
             "queue_size": self.pool.queued,
+            "mempool_lanes": self.pool.lane_sizes(),
             "committed_transactions": self.driver.metrics.txs,
             "uptime_seconds": told.uptime_seconds,
             "earliest_block_height": told.earliest_block_height,
