@@ -16,7 +16,6 @@ import contextlib
 import os
 import random
 import signal
-import ssl
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -50,6 +49,7 @@ from dchat.abci.rpc import RpcDoor
 from dchat.abci.views import ForeignViews
 from dchat.config import Config, Loaded
 from dchat.config.pages import example_toml
+from dchat.doors.certificates import DoorCertificates
 from dchat.doors.http.views import Me, host_name
 from dchat.home import identity, logs
 from dchat.home.errors import AlreadyRunning, HomeError
@@ -241,11 +241,8 @@ class _Process:
         stack.push_async_callback(doors.stop)
         if not rpc:
             return
-        context = None
-        if config.tls.cert_file:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(self._home.root / config.tls.cert_file, self._home.root / config.tls.key_file)
-        door = RpcDoor(config, node, client, genesis, me, key, why=views.later(), tls=context)
+        tls = DoorCertificates.of(self._home.root, config).rpc
+        door = RpcDoor(config, node, client, genesis, me, key, why=views.later(), tls=tls)
         with listening("JSON-RPC", rpc, "[network] rpc_listen_address"):
             await door.start()
         stack.push_async_callback(door.stop)

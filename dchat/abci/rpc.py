@@ -7,7 +7,6 @@ What it tells is of blocks, votes, peers and the mempool, or is asked of the app
 from __future__ import annotations
 
 import asyncio
-import ssl
 from typing import Any, Final, NoReturn, cast
 
 from consensus.abci.interface import (
@@ -25,6 +24,7 @@ from consensus.p2p.conn.address import parse_listen_address
 from crypto.keys import PubKey
 from dchat.app.queries import Queries
 from dchat.config import Config
+from dchat.doors.certificates import Certificates
 from dchat.doors.evidence_desk import EvidenceDesk
 from dchat.doors.http.views import Me, Views
 from dchat.doors.jsonrpc.chain_calls import ChainCalls
@@ -95,7 +95,7 @@ class RpcDoor:
 
     def __init__(
         self, config: Config, node: Node, client: AbciClient, genesis: GenesisDoc, me: Me, key: PubKey,
-        *, why: NotServing, tls: ssl.SSLContext | None,
+        *, why: NotServing, tls: Certificates | None,
     ) -> None:  # fmt: skip
         """why: what is answered where dchat's own state is asked for."""
         engine, options = node.engine, config.rpc

@@ -324,6 +324,8 @@ class ObservabilitySection(Section):
     metrics_enabled: bool = option(True, "Serve Prometheus metrics.", env="DCHAT_ENABLE_METRICS")
     metrics_host: str = option("127.0.0.1", "Address of the metrics port.")
     metrics_port: Port = option(9_090, "Port of /metrics for Prometheus.")
+    metrics_tls: bool = option(False, "Speak TLS on the metrics port, by [tls].")
+    metrics_client_ca_file: str = option("", "PEM: who vouches for those who may read metrics. Empty: all.")
     health_port: Port = option(
         8_080, "Port of the HTTP door: /health /ready /status /peers /chain/... /metrics.", env="DCHAT_API_PORT"
     )
@@ -345,9 +347,7 @@ class HttpSection(Section):
     )
     concurrent_requests_max: int = option(64, "Requests served at once; more are answered 503.", ge=1)
     request_timeout: Milliseconds = option(10_000, "A request that takes longer is answered 504.")
-    idle_timeout: Milliseconds = option(
-        15_000, "A connection that sends no whole request header for so long is closed.", ge=100
-    )
+    idle_timeout: Milliseconds = option(15_000, "A connection without a whole header for so long is closed.", ge=100)
     connections_max: int = option(
         256,
         "Connections at most; one client has at most a quarter of them, programs on this machine three quarters. "
@@ -364,6 +364,7 @@ class HttpSection(Section):
         "a Host header with another is refused, so that web pages cannot read a node through a name of theirs. "
         '["*"]: any.',
     )
+    client_ca_file: str = option("", "PEM: who vouches for those who may call (mutual TLS); needs [tls]. Empty: all.")
 
 
 class GrpcSection(Section):
@@ -423,19 +424,18 @@ class RpcSection(Section):
     )
     concurrent_requests_max: int = option(64, "Requests answered at once; more are answered 503.", ge=1)
     request_timeout: Milliseconds = option(10_000, "A request that takes longer is given up.")
-    idle_timeout: Milliseconds = option(
-        10_000, "A connection that sends no whole request header for so long is closed.", ge=100
-    )
+    idle_timeout: Milliseconds = option(10_000, "A connection without a whole header for so long is closed.", ge=100)
     allowed_hosts: Addresses = option(
         [],
         "Names by which clients may call this door where it listens on loopback, besides IP addresses, localhost and "
         "this machine's name: a Host header with another is refused, so that web pages cannot read a node through a "
         'name of theirs. ["*"]: any.',
     )
+    client_ca_file: str = option("", "PEM: who vouches for those who may call (mutual TLS); needs [tls]. Empty: all.")
 
 
 class TlsSection(Section):
-    """Certificates for the gRPC, the HTTP and the JSON-RPC door. Empty: no TLS."""
+    """Certificates for all doors (the metrics port: metrics_tls). Empty: no TLS. Renewed files need no restart."""
 
     cert_file: str = option("", "PEM chain. Relative to home.", env="DCHAT_TLS_CERT")
     key_file: str = option("", "PEM key. Relative to home.", env="DCHAT_TLS_KEY")

@@ -213,8 +213,13 @@ def _contradictions(config: Config) -> list[str]:
     problems = []
     if bool(config.tls.cert_file) != bool(config.tls.key_file):
         problems.append("[tls] cert_file and key_file go together; one of them is empty")
-    if config.grpc.client_ca_file and not config.tls.cert_file:
-        problems.append("[grpc] client_ca_file needs TLS: set [tls] cert_file and key_file")
+    for section in ("grpc", "http", "rpc"):
+        if getattr(config, section).client_ca_file and not config.tls.cert_file:
+            problems.append(f"[{section}] client_ca_file needs TLS: set [tls] cert_file and key_file")
+    if config.observability.metrics_tls and not config.tls.cert_file:
+        problems.append("[observability] metrics_tls needs TLS: set [tls] cert_file and key_file")
+    if config.observability.metrics_client_ca_file and not config.observability.metrics_tls:
+        problems.append("[observability] metrics_client_ca_file needs metrics_tls = true")
     if config.mempool.tx_bytes_max > config.mempool.bytes_max:
         problems.append("[mempool] tx_bytes_max is above bytes_max: such a transaction would never fit")
     if config.mempool.tx_bytes_max > config.grpc.message_bytes_max:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import ssl
 from collections.abc import Iterator
 from functools import partial
 from typing import Final, NamedTuple
@@ -26,6 +25,7 @@ from dchat.app.app import DchatApplication
 from dchat.autopsy.own import OwnTrails
 from dchat.backups.keeper import Keeper
 from dchat.config import Config
+from dchat.doors.certificates import Certificates, DoorCertificates
 from dchat.doors.evidence_desk import EvidenceDesk
 from dchat.doors.grpc.door import COSTS, SERVICES, GrpcDoor
 from dchat.doors.http.door import HttpDoor
@@ -104,9 +104,7 @@ class Doors:
         events = EventFeed(views.answers, watch, views.share)
         desk = EvidenceDesk(evidence, views.reading)
         self._searches = Searches(views.answers, views.share, config.index)
-        files = None
-        if config.tls.cert_file:
-            files = (home.root / config.tls.cert_file, home.root / config.tls.key_file)
+        tls = DoorCertificates.of(home.root, config)
         grpc = GrpcDoor(
             config.grpc,
             rate=rate,
@@ -120,19 +118,15 @@ class Doors:
             upgrade=views.upgrade_proto,
             trails=trails,
             searches=self._searches,
-            tls=(files[0].read_bytes(), files[1].read_bytes()) if files else None,
-            client_ca=(home.root / config.grpc.client_ca_file).read_bytes() if config.grpc.client_ca_file else None,
+            tls=tls.grpc,
             connections_max=share.grpc,
             reading=views.reading,
         )
         self.grpc = grpc if config.grpc.enabled else None  # else only its functions are there, for HTTP
         served = Served(grpc.methods, SERVICES, COSTS, grpc.guard.requests, grpc.guard.answers)
         calls = Calls(served, rate, views.reading, version=build_version())
-        context = None
-        if files:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(*files)
-        self.http = HttpDoor(config.http, views, events, registry, rate=rate, tls=context, handles=share, calls=calls)
+        self._metrics_tls = tls.metrics
+        self.http = HttpDoor(config.http, views, events, registry, rate=rate, tls=tls.http, handles=share, calls=calls)
         self.hub = Hub(
             views.answers, events, watch, views.reading, clients_max=config.rpc.max_subscription_clients,
             each_max=config.rpc.max_subscriptions_per_client, buffer_max=config.rpc.subscription_buffer_size,
@@ -141,7 +135,7 @@ class Doors:
         self.kept = Kept()
         self.rpc: JsonRpcDoor | None = None
         if config.network.rpc_listen_address:
-            self.rpc = self._rpc_door(chain, watch, desk, gossip, tls=context, connections_max=share.rpc)
+            self.rpc = self._rpc_door(chain, watch, desk, gossip, tls=tls.rpc, connections_max=share.rpc)
             registry.add(partial(rpc_metrics, self.rpc, self.hub, self.sockets, self.kept))
         self.metrics = NodeMetrics(registry, views, gossip, self, block_events=block_events)
         registry.add(partial(storage_metrics, retention, config.database.min_free * MIB))
@@ -155,7 +149,7 @@ class Doors:
         self.lag = LoopLag(registry)
 
     def _rpc_door(
-        self, chain: Chain, watch: CommitWatch, desk: EvidenceDesk, gossip: Gossip, *, tls: ssl.SSLContext | None,
+        self, chain: Chain, watch: CommitWatch, desk: EvidenceDesk, gossip: Gossip, *, tls: Certificates | None,
         connections_max: int,
     ) -> JsonRpcDoor:  # fmt: skip
         """The door and its methods: a room of calls each has a table."""
@@ -203,7 +197,7 @@ class Doors:
             if options.metrics_enabled:
                 at = f"{options.metrics_host}:{options.metrics_port}"
                 with listening("metrics", at, "[observability] metrics_port, metrics_host"):
-                    await self.http.start_metrics(options.metrics_host, options.metrics_port)
+                    await self.http.start_metrics(options.metrics_host, options.metrics_port, tls=self._metrics_tls)
         except BaseException:
             await self.stop()
             raise

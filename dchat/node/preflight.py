@@ -11,7 +11,9 @@ import secrets
 import ssl
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import structlog
 
@@ -50,6 +52,7 @@ from dchat.sql.errors import SqlMissing
 from dchat.upkeep.errors import UpkeepError
 from storage.memory import MemoryStore
 
+MUTUAL: Final = ("grpc", "http", "rpc")  # sections of doors that can ask who calls
 log = structlog.get_logger(__name__)
 
 PlanGenesis = Callable[[Ed25519PrivKey, bytes], GenesisDoc]  # (validator key, operator's address)
@@ -87,8 +90,8 @@ def check_options(home: Home, config: Config) -> None:
         _warn_of_backups(home, config)
     if config.tls.cert_file:
         look("[tls]", lambda: _check_tls(home.root / config.tls.cert_file, home.root / config.tls.key_file))
-    if config.grpc.client_ca_file:
-        look("[grpc] client_ca_file", lambda: _check_client_ca(home.root / config.grpc.client_ca_file))
+    for option, file in client_cas(config).items():
+        look(option, partial(_check_client_ca, home.root / file))
     if problems:
         raise HomeError("\n".join(problems))
 
@@ -239,6 +242,13 @@ def _at(host: str, port: int) -> str:
 def _check_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; a folder is needed")
+
+
+def client_cas(config: Config) -> dict[str, str]:
+    """Files of who vouches for clients, by the option that names each."""
+    named = {f"[{section}] client_ca_file": getattr(config, section).client_ca_file for section in MUTUAL}
+    named["[observability] metrics_client_ca_file"] = config.observability.metrics_client_ca_file
+    return {option: file for option, file in named.items() if file}
 
 
 def _check_client_ca(file: Path) -> None:

@@ -7,7 +7,6 @@ opens its own.
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -26,6 +25,7 @@ from consensus.statesync.progress import WORDS, Progress
 from consensus.statesync.syncer import StateSyncMetrics
 from consensus.system.tasks import Faults
 from dchat.config import Config
+from dchat.doors.certificates import DoorCertificates
 from dchat.doors.grpc.door import SERVICES
 from dchat.doors.grpc.server import GrpcServer
 from dchat.doors.http.listener import Answer, HttpListener, answer_of
@@ -150,17 +150,14 @@ class JoinDoors:
         share = handles.share_out(config, handles.raise_limit())
         registry = Registry()
         registry.add(views.collect)
-        files, context = None, None
-        if config.tls.cert_file:
-            files = (home.root / config.tls.cert_file, home.root / config.tls.key_file)
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(*files)
-        self._http = HttpListener(config.http, registry, views.faults, rate=rate, tls=context, handles=share)
+        tls = DoorCertificates.of(home.root, config)
+        self._metrics_tls = tls.metrics
+        self._http = HttpListener(config.http, registry, views.faults, rate=rate, tls=tls.http, handles=share)
         self._grpc: GrpcServer | None = None
         if config.grpc.enabled:
             self._grpc = GrpcServer(
                 config.grpc, SERVICES, rate=rate, connections_max=share.grpc, is_well=False,
-                tls=(files[0].read_bytes(), files[1].read_bytes()) if files else None,
+                tls=tls.grpc,
             )  # fmt: skip
             for service in SERVICES:
                 self._grpc.registered.add_registered_method_handlers(service, self._methods(service))
@@ -186,7 +183,7 @@ class JoinDoors:
             if options.metrics_enabled:
                 at = f"{options.metrics_host}:{options.metrics_port}"
                 with listening("metrics", at, "[observability] metrics_port, metrics_host"):
-                    await self._http.start_metrics(options.metrics_host, options.metrics_port)
+                    await self._http.start_metrics(options.metrics_host, options.metrics_port, tls=self._metrics_tls)
         except BaseException:
             await self.stop()
             raise

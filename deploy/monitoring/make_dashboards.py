@@ -294,7 +294,11 @@ NETWORK: Final = Dashboard(
         ),
         "Peers": (
             Panel(
-                "Round trip", {"{{instance}} {{peer}}": "dchat_network_peer_round_trip_seconds{}"}, "To each peer.", "s"
+                "Round trip",
+                {"{{instance}} {{peer}}": "dchat_network_peer_round_trip_seconds{}"},
+                "To each peer.",
+                "s",
+                needs="a peer that is a millisecond away",
             ),
             Panel(
                 "Bandwidth",

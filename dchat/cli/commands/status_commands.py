@@ -6,7 +6,9 @@ import asyncio
 import json
 import os
 import socket
+import ssl
 import sys
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -14,9 +16,11 @@ import click
 
 from consensus.formats.units import MIB
 from crypto import native
-from dchat.cli.terminal.ask import node_option, run
-from dchat.cli.terminal.base import Command, Exit, Refusal, own_node, show_json
+from dchat.cli.terminal.ask import node_option, run, tls_options, tls_said
+from dchat.cli.terminal.base import Command, Exit, Refusal, home_root, own_node, show_json
 from dchat.client.client import Client, quoted
+from dchat.client.nodes.tls import Tls
+from dchat.config import Config
 from dchat.home.version import ENGINE_VERSION, build_version
 from dchat.shown.messages import message_json
 from proto.dchat.v1.service_pb2 import GetStatusResponse, GetUpgradeResponse
@@ -27,15 +31,31 @@ UNKNOWN_AS_0 = ("bytes_per_block", "full_in_seconds")  # of a disk whose use is 
 SYNC_INFO = ("sync_info", "SyncInfo")  # CometBFT's name, and the one that Cosmovisor 1.5 looks for
 
 
+def own_url(config: Config) -> str:
+    """Of the HTTP door of the node with these options."""
+    host = "127.0.0.1" if config.http.host in ("0.0.0.0", "") else config.http.host
+    return f"{'https' if config.tls.cert_file else 'http'}://{host}:{config.observability.health_port}"
+
+
+def _own_certificate(url: str) -> Path | None:
+    """The one that our own node's door shows, where that is who is asked."""
+    try:
+        config = own_node()
+    except Refusal:
+        return None
+    return home_root() / config.tls.cert_file if config.tls.cert_file and url.startswith(own_url(config)) else None
+
+
 def get_json(url: str) -> tuple[int, Any]:
-    """Status code and JSON of a GET; without a scheme it is HTTP. Raises Refusal (unreachable, too slow, too much, not
-    JSON)."""
+    """Status code and JSON of a GET; without a scheme it is HTTP, with --tls and its like TLS. Raises Refusal
+    (unreachable, too slow, too much, not JSON)."""
+    tls = tls_said()
     if "://" not in url:
-        url = f"http://{url}"
+        url = f"http://{url}" if tls is None else f"https://{url}"
     if not url.startswith(("http://", "https://")):
         raise Refusal(f"{url!r} is no http(s) address; allowed: like http://10.0.0.2:8080", Exit.USAGE)
     try:
-        status, body = asyncio.run(_get(url))
+        status, body = asyncio.run(_get(url, _context_of(url, tls), tls.server_name if tls is not None else ""))
     except (OSError, TimeoutError, ValueError, aiohttp.ClientError) as error:
         raise Refusal(f"{url} did not answer: {_why(error)}", Exit.UNREACHABLE) from None
     try:
@@ -46,6 +66,9 @@ def get_json(url: str) -> tuple[int, Any]:
 
 def _why(error: Exception) -> str:
     """In words of ours: aiohttp's name its own settings."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = quoted(str(error.certificate_error))
+        return f"the certificate of {error.host}:{error.port} is not vouched for ({why}); --tls-root names who does"
     if not isinstance(error, aiohttp.ClientConnectorError):
         return quoted(str(error)) or f"not whole within {TIMEOUT_S:g} s"
     place = f"{error.host}:{error.port}"
@@ -58,10 +81,29 @@ def _why(error: Exception) -> str:
     return f"{place}: {what}; is the node running? --url http://HOST:PORT names another, by its health_port"
 
 
-async def _get(url: str) -> tuple[int, bytes]:
+def _context_of(url: str, tls: Tls | None) -> ssl.SSLContext | None:
+    """None: the usual one. Our own door is known by the very certificate that it has. Raises Refusal."""
+    own = _own_certificate(url) if url.startswith("https://") and (tls is None or tls.root is None) else None
+    if tls is None and own is None:
+        return None
+    try:
+        context = (tls or Tls(own)).context()
+        if own is not None:
+            context.check_hostname = False
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+            context.load_verify_locations(own)
+    except (OSError, ValueError) as error:
+        raise Refusal(str(error), Exit.USAGE) from None
+    return context
+
+
+async def _get(url: str, tls: ssl.SSLContext | None, server_name: str) -> tuple[int, bytes]:
     """All of it within TIMEOUT_S, however it is dealt out, and of nobody else whom the answer names."""
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-    async with aiohttp.ClientSession(timeout=timeout) as http, http.get(url, allow_redirects=False) as answer:
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as http,
+        http.get(url, allow_redirects=False, ssl=tls or True, server_hostname=server_name or None) as answer,
+    ):
         body = b""
         while len(body) <= ANSWER_BYTES_MAX and (piece := await answer.content.read(65_536)):
             body += piece
@@ -73,14 +115,13 @@ async def _get(url: str) -> tuple[int, bytes]:
     "--url", help="Another node's HTTP door (health_port), like http://127.0.0.1:8080. Default: the home's own node."
 )
 @click.option("--node", "node", hidden=True)
+@tls_options
 def health(url: str | None, node: str | None) -> None:
     """Ask a node whether it is well, over HTTP. Exit code 0 only when it is."""
     if node is not None:
         raise click.UsageError("health is asked over HTTP: name another node by --url http://HOST:PORT (health_port)")
     if url is None:
-        config = own_node()
-        host = "127.0.0.1" if config.http.host in ("0.0.0.0", "") else config.http.host
-        url = f"http://{host}:{config.observability.health_port}"
+        url = own_url(own_node())
     address = url.rstrip("/")
     status, answer = get_json(address if address.endswith("/health") else f"{address}/health")
     show_json(answer)

@@ -22,7 +22,8 @@ from rich.text import Text
 
 from consensus.p2p.conn.address import NodeAddress, parse_address
 from consensus.p2p.conn.errors import P2PError
-from dchat.cli.commands.status_commands import get_json
+from dchat.cli.commands.status_commands import get_json, own_url
+from dchat.cli.terminal.ask import tls_options
 from dchat.cli.terminal.base import Command, Exit, Refusal, echo, own_node, show_json
 from dchat.cli.terminal.times import Length
 from dchat.client.stall import Asked, Seat, Stall, diagnose
@@ -47,6 +48,7 @@ HASH_SHOWN = 8
 @click.option(
     "--initiate-leader-election", is_flag=True, help="Accepted: each round elects a leader by itself; it is named."
 )
+@tls_options
 @click.option("--min-validators", type=click.IntRange(min=1), help="Say also whether so many validators vote.")
 def recover(urls: tuple[str, ...], after: int, initiate_leader_election: bool, min_validators: int | None) -> None:
     """Say why a network makes no blocks: who is missing, what each has voted, how much power a block needs.
@@ -58,7 +60,7 @@ def recover(urls: tuple[str, ...], after: int, initiate_leader_election: bool, m
     if len(urls) > URLS_MAX:
         raise click.UsageError(f"--url: {len(urls)} nodes; allowed: {URLS_MAX}")
     config = own_node()
-    own = _url_of(config)
+    own = own_url(config)
     asked = [_ask(url.rstrip("/")) for url in (own, *urls)]
     heard = [one for one in asked if not one.error]
     if not heard:
@@ -80,11 +82,6 @@ def recover(urls: tuple[str, ...], after: int, initiate_leader_election: bool, m
 
 
 # ------------------------------------------------------------------------------------------------ asking
-
-
-def _url_of(config: Config) -> str:
-    host = "127.0.0.1" if config.http.host in ("0.0.0.0", "") else config.http.host
-    return f"http://{host}:{config.observability.health_port}"
 
 
 def _ask(url: str) -> Asked:

@@ -44,6 +44,16 @@ class Tls:
                 ) from None
         return grpc.ssl_channel_credentials(root, key, cert)
 
+    def context(self) -> ssl.SSLContext:
+        """The same for doors over HTTP. Raises ValueError: a file cannot be used, and why."""
+        try:
+            made = ssl.create_default_context(cafile=self.root)
+            if self.cert is not None:
+                made.load_cert_chain(self.cert, self.key)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{self.root or self.cert}: cannot be used: {error}") from None
+        return made
+
     @property
     def options(self) -> list[tuple[str, Any]]:
         """Of a channel."""

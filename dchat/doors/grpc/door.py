@@ -27,6 +27,7 @@ from consensus.node.commit_watch import CommitWatch
 from crypto.hash import ADDRESS_BYTES, HASH_BYTES, sha256
 from dchat.autopsy.own import OwnTrails
 from dchat.config.models import GrpcSection
+from dchat.doors.certificates import Certificates
 from dchat.doors.evidence_desk import EvidenceDesk
 from dchat.doors.grpc.bridge_door import SERVICE as BRIDGE
 from dchat.doors.grpc.bridge_door import BridgeService
@@ -475,8 +476,7 @@ class GrpcDoor(GrpcServer):
         upgrade: Callable[[int], pb.GetUpgradeResponse],
         trails: OwnTrails,
         searches: Searches,
-        tls: tuple[bytes, bytes] | None = None,
-        client_ca: bytes | None = None,
+        tls: Certificates | None = None,
         connections_max: int | None = None,
         reading: Reading | None = None,
     ) -> None:
@@ -486,7 +486,6 @@ class GrpcDoor(GrpcServer):
             SERVICES,
             rate=rate,
             tls=tls,
-            client_ca=client_ca,
             connections_max=connections_max,
             costs=COSTS,
             large=LARGE,

@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha import reflection
 
 from consensus.p2p.conn.address import parse_listen_address
 from dchat.config.models import GrpcSection
+from dchat.doors.certificates import Certificates, Pem
 from dchat.doors.grpc.connections import GrpcConnections
 from dchat.doors.grpc.guard import Guard, open_calls_max
 from dchat.doors.grpc.requests import Look, ReadsRequests
@@ -76,18 +77,15 @@ class GrpcServer:
         services: Sequence[str],
         *,
         rate: RateLimit,
-        tls: tuple[bytes, bytes] | None = None,
-        client_ca: bytes | None = None,
+        tls: Certificates | None = None,
         connections_max: int | None = None,
         costs: Mapping[str, int] | None = None,
         large: Mapping[str, Look] | None = None,
         is_well: bool = True,
     ) -> None:
-        """tls: chain and key. client_ca: who vouches for those who may call; None: anybody may. connections_max: fewer
-        than the option says, where there are too few file handles. costs, large: as of ReadsRequests. is_well: what the
-        health service says."""
-        assert client_ca is None or tls is not None
-        self._options, self._services, self._tls, self._client_ca = options, tuple(services), tls, client_ca
+        """connections_max: fewer than the option says, where there are too few file handles. costs, large: as of
+        ReadsRequests. is_well: what the health service says."""
+        self._options, self._services, self._tls = options, tuple(services), tls
         self._costs, self._large, self._is_well = costs or {}, large or {}, is_well
         self._connections_max = connections_max or options.connections_max
         self.connections: GrpcConnections | None = None
@@ -107,11 +105,7 @@ class GrpcServer:
         server = self._server = self._make_server()
         try:
             if self._tls is not None:
-                chain, key = self._tls
-                credentials = grpc.ssl_server_credentials(
-                    [(key, chain)], self._client_ca, require_client_auth=self._client_ca is not None
-                )
-                self.port = server.add_secure_port(address, credentials)
+                self.port = server.add_secure_port(address, credentials_of(self._tls))
             else:
                 self.port = server.add_insecure_port(address)
         except RuntimeError as error:
@@ -123,7 +117,7 @@ class GrpcServer:
         kind = health_pb2.HealthCheckResponse
         for service in ("", *self._services):
             await self._health.set(service, kind.SERVING if self._is_well else kind.NOT_SERVING)
-        is_mutual = self._client_ca is not None
+        is_mutual = self._tls is not None and self._tls.asks_clients
         log.info(
             "opened the gRPC door", address=address, port=self.port, tls=self._tls is not None, clients_named=is_mutual
         )
@@ -173,6 +167,24 @@ async def _check_free(address: str) -> None:
             errors.append(error)
     if len(errors) == len(found):
         raise errors[0]
+
+
+def credentials_of(tls: Certificates) -> grpc.ServerCredentials:
+    """Which the library asks for again at each handshake, in a thread of its own."""
+    told: list[Pem] = [tls.pem]
+
+    def configuration(pem: Pem) -> grpc.ServerCertificateConfiguration:
+        return grpc.ssl_server_certificate_configuration([(pem.key, pem.chain)], pem.client_ca)
+
+    def newest() -> Any:
+        """A ServerCertificateConfiguration; None: the one that it has."""
+        pem = tls.pem
+        if pem is told[0]:
+            return None
+        told[0] = pem
+        return configuration(pem)
+
+    return grpc.dynamic_ssl_server_credentials(configuration(told[0]), newest, tls.asks_clients)
 
 
 def server_options(options: GrpcSection, connections_max: int) -> list[tuple[str, int]]:

@@ -15,7 +15,6 @@ import errno
 import functools
 import logging
 import socket
-import ssl
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +25,7 @@ from aiohttp.http_exceptions import LineTooLong
 from consensus.formats.units import MIB
 from consensus.system.log_limit import LogLimit
 from consensus.system.tasks import Faults
+from dchat.doors.certificates import Certificates
 from dchat.doors.reads.limits import Proxies, client_of, share_of
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Gate:
         return self._by_client.total()
 
     async def listen(
-        self, make: Callable[[Gate, str], Connection], host: str, port: int, *, tls: ssl.SSLContext | None
+        self, make: Callable[[Gate, str], Connection], host: str, port: int, *, tls: Certificates | None
     ) -> int:
         """Returns the port. Raises OSError."""
         loop = asyncio.get_running_loop()
@@ -193,7 +193,7 @@ class Gate:
     # ---------------------------------------------------------------------------------------------- accepting
 
     async def _accept(
-        self, listening: socket.socket, make: Callable[[Gate, str], Connection], tls: ssl.SSLContext | None
+        self, listening: socket.socket, make: Callable[[Gate, str], Connection], tls: Certificates | None
     ) -> None:
         loop = asyncio.get_running_loop()
         while True:
@@ -220,13 +220,16 @@ class Gate:
             self._own(self._serve(accepted, client, make, tls), f"{self.name} connection")
 
     async def _serve(
-        self, accepted: socket.socket, client: str, make: Callable[[Gate, str], Connection], tls: ssl.SSLContext | None
+        self, accepted: socket.socket, client: str, make: Callable[[Gate, str], Connection], tls: Certificates | None
     ) -> None:
         """Hand the socket over; it counts until its connection is lost."""
         connection = make(self, client)
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: connection, accepted, ssl=tls, ssl_handshake_timeout=TLS_S if tls is not None else None
+                lambda: connection,
+                accepted,
+                ssl=tls.context if tls else None,
+                ssl_handshake_timeout=TLS_S if tls is not None else None,
             )
         except Exception as error:  # of the handshake, whatever a client sends; ours end nothing else
             self.counts["failed"] += 1

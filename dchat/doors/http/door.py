@@ -4,12 +4,11 @@ services under /v1 (`dchat.doors.rest`); JSON. And the explorer's pages (`dchat.
 
 from __future__ import annotations
 
-import ssl
-
 from aiohttp import web
 
 from consensus.state.cursors import HEIGHT_MAX, Cursor
 from dchat.config.models import HttpSection
+from dchat.doors.certificates import Certificates
 from dchat.doors.explorer import pages
 from dchat.doors.http.listener import Answer, HttpListener, answer_of
 from dchat.doors.http.views import BLOCKS_MAX, Views
@@ -38,7 +37,7 @@ class HttpDoor(HttpListener):
         registry: Registry,
         *,
         rate: RateLimit,
-        tls: ssl.SSLContext | None,
+        tls: Certificates | None,
         handles: DoorHandles | None = None,
         calls: Calls | None = None,
     ) -> None:

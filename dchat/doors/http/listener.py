@@ -11,11 +11,10 @@ import difflib
 import inspect
 import ipaddress
 import socket
-import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -24,6 +23,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from consensus.system.log_limit import LogLimit
 from consensus.system.tasks import Faults
 from dchat.config.models import HttpSection
+from dchat.doors.certificates import Certificates
 from dchat.doors.http.connections import Connection, Gate, quiet_logger
 from dchat.doors.metrics.exposition import Registry
 from dchat.doors.reads.errors import BadQuestion, Busy, Flooding, NotServing, NotThere
@@ -44,6 +44,11 @@ NAMES: web.AppKey[frozenset[str] | None] = web.AppKey("names")  # of `allowed_ho
 SECTION: web.AppKey[str] = web.AppKey("section")  # of the options, where they stand
 PART_CHARS_MAX = 32  # of a path that nobody has, compared with those that are there
 METRICS_COST = 2
+READER_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
 
 Answer = Callable[[web.Request], web.Response | Awaitable[web.Response]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -72,9 +77,7 @@ class Listener(ABC):
 
     section = "http"
 
-    def __init__(
-        self, name: str, bounds: Bounds, faults: Faults, *, rate: RateLimit, tls: ssl.SSLContext | None
-    ) -> None:
+    def __init__(self, name: str, bounds: Bounds, faults: Faults, *, rate: RateLimit, tls: Certificates | None) -> None:
         """name: in lines of the log, as `HTTP`."""
         self._bounds, self._tls, self._rate = bounds, tls, rate
         self.slots = Slots(f"{name} requests", bounds.requests_max)
@@ -93,13 +96,14 @@ class Listener(ABC):
         host: str,
         port: int,
         *,
-        tls: ssl.SSLContext | None,
+        tls: Certificates | None,
         names: frozenset[str] | None,
     ) -> int:
         """names: that a Host header may have; None: any. Returns the port. Raises OSError."""
         bounds = self._bounds
         app = web.Application(client_max_size=bounds.body_bytes_max, middlewares=[self._guard])
         app[NAMES], app[SECTION] = names, self.section
+        app.on_response_prepare.append(_guard_reader if tls is None else _guard_reader_over_tls)
         for (verb, path), handler in routes.items():
             app.router.add_route(verb, path, _plain(handler))
             if verb == "GET":
@@ -150,6 +154,17 @@ class Listener(ABC):
             connection.requests -= 1
 
 
+async def _guard_reader(_: web.Request, response: web.StreamResponse) -> None:
+    """What a browser is told that was led here: answers are data, of this door alone. What says more keeps it."""
+    for name, value in READER_HEADERS.items():
+        response.headers.setdefault(name, value)
+
+
+async def _guard_reader_over_tls(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    await _guard_reader(request, response)
+
+
 def connection_of(request: web.Request) -> Connection:
     connection = request.protocol
     assert isinstance(connection, Connection), connection
@@ -173,7 +188,7 @@ class HttpListener(Listener):
         faults: Faults,
         *,
         rate: RateLimit,
-        tls: ssl.SSLContext | None,
+        tls: Certificates | None,
         handles: DoorHandles | None = None,
         costs: Mapping[tuple[str, str], int] | None = None,
     ) -> None:
@@ -203,13 +218,13 @@ class HttpListener(Listener):
         log.info("opened the HTTP door", host=host, port=bound, tls=self._tls is not None)
         return bound
 
-    async def start_metrics(self, host: str, port: int) -> int:
+    async def start_metrics(self, host: str, port: int, *, tls: Certificates | None = None) -> int:
         """Where other machines reach it, scrapers may call it by any name."""
         names = allowed_hosts(host, self._options.allowed_hosts if is_loopback(host) else ["*"])
         bound = await self.listen(
-            self.metrics_gate, {("GET", "/metrics"): self.metrics}, host, port, tls=None, names=names
+            self.metrics_gate, {("GET", "/metrics"): self.metrics}, host, port, tls=tls, names=names
         )
-        log.info("opened the metrics port", host=host, port=bound)
+        log.info("opened the metrics port", host=host, port=bound, tls=tls is not None)
         return bound
 
     async def stop(self) -> None:
@@ -238,7 +253,8 @@ class HttpListener(Listener):
         except web.HTTPNotFound:
             return web.json_response({"error": _no_path(request)}, status=404)
         except web.HTTPException as error:
-            return web.json_response({"error": error.reason}, status=error.status)
+            allowed = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None  # RFC 9110, 15.5.6
+            return web.json_response({"error": error.reason}, status=error.status, headers=allowed)
         except BadQuestion as error:
             return web.json_response({"error": str(error)}, status=400)
         except NotThere as error:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import html
-import ssl
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -25,6 +24,7 @@ from consensus.formats.json_text import Json
 from consensus.system.log_limit import LogLimit
 from consensus.system.tasks import Faults
 from dchat.config.models import RpcSection
+from dchat.doors.certificates import Certificates
 from dchat.doors.http.listener import (
     NAMES,
     QUERY_PARAMS_MAX,
@@ -109,7 +109,7 @@ class JsonRpcDoor(Listener):
         faults: Faults,
         *,
         rate: RateLimit,
-        tls: ssl.SSLContext | None,
+        tls: Certificates | None,
         share: LoopShare,
         reading: Reading,
         connections_max: int | None = None,

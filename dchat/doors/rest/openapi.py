@@ -28,6 +28,10 @@ REFUSALS: Final = {
     "503": "Too much at once, or too often: try again after a while.",
     "504": "No answer in time.",
 }
+BODY_REFUSALS: Final = {
+    "413": "The body is too large: [http] request_bytes_max.",
+    "415": "The body is application/json.",
+}
 DESCRIPTION: Final = (
     "Every call of the gRPC services but the streams, as JSON: the schemas' own names, bytes in hex, numbers of 64 "
     "bits as text. A transaction that is not acceptable is answered 200, with its `code` and "
@@ -76,7 +80,7 @@ def operation(route: Route, waiting: list[Descriptor]) -> dict[str, Any]:
         told["requestBody"] = {"required": True, "content": _json(_reference(route.request, waiting))}
     parameters.append({"name": DECODED, "in": "query", "schema": {"type": "boolean"}, "description": DECODED_TEXT})
     told["parameters"] = parameters
-    told["responses"] = _responses(_reference(route.method.output_type, waiting))
+    told["responses"] = _responses(_reference(route.method.output_type, waiting), has_body=route.verb != "GET")
     return told
 
 
@@ -113,11 +117,12 @@ def _part(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "schema": schema, "required": True}
 
 
-def _responses(schema: dict[str, Any]) -> dict[str, Any]:
+def _responses(schema: dict[str, Any], *, has_body: bool = False) -> dict[str, Any]:
     failure = _json({"$ref": "#/components/schemas/Error"})
+    refusals = {**REFUSALS, **(BODY_REFUSALS if has_body else {})}
     return {
         "200": {"description": "The answer.", "content": _json(schema)},
-        **{status: {"description": text, "content": failure} for status, text in REFUSALS.items()},
+        **{status: {"description": text, "content": failure} for status, text in sorted(refusals.items())},
     }
 
 

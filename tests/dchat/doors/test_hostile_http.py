@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import resource
 import socket
-import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,12 +13,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from dchat.config.models import Config
+from dchat.doors.certificates import Certificates
 from dchat.doors.http import connections
 from dchat.doors.http.connections import Gate
 from dchat.doors.http.door import HttpDoor
 from dchat.doors.http.listener import QUERY_PARAMS_MAX, allowed_hosts
 from dchat.doors.reads import handles
 from dchat.doors.reads.limits import BURST_FACTOR, LOCAL_FACTOR, share_of
+from tests.support.node.certificates import Authority
 from tests.support.node.hostile import is_cut
 from tests.support.node.running import Running, running_node, until
 
@@ -219,14 +220,15 @@ async def test_tls_handshakes_have_a_deadline_and_count(tmp_path: Path, monkeypa
     """audit 13: before, a connection in its handshake was counted nowhere, and had a minute."""
     monkeypatch.setattr(connections, "TLS_S", 0.3)
     gate = Gate("trial", 8)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    files = Authority(tmp_path, "root").vouch("door")
+    tls = Certificates(files.cert, files.key)
 
     def make(gate: Gate, client: str) -> connections.Connection:
         from aiohttp import web
 
         return connections.Connection(gate, client, web.Server(_nothing))
 
-    port = await gate.listen(make, "127.0.0.1", 0, tls=context)
+    port = await gate.listen(make, "127.0.0.1", 0, tls=tls)
     try:
         async with many(port, 20) as pairs:
             await until(lambda: gate.counts["refused"] >= 14)

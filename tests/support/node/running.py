@@ -72,11 +72,13 @@ async def running_node(
     options: str = "",
     grpc: str = "",
     http: str = "",
+    observability: str = "",
     pace: Pace = QUICK,
     params: Changes | None = None,
     upgrade_authority: str = "",
 ) -> AsyncIterator[Running]:
-    """Made new in `folder`, or taken up where it stopped. options: more TOML for its file; grpc, http: of a section.
+    """Made new in `folder`, or taken up where it stopped. options: more TOML for its file; grpc, http,
+    observability: of a section.
 
     params, upgrade_authority: of a new chain, see make_network.
     """
@@ -94,7 +96,7 @@ async def running_node(
     if "[database]" not in (root / "validator-config.toml").read_text():
         with (root / "validator-config.toml").open("a") as file:
             file.write(VERSIONS)
-    for section, lines in (("[grpc]\n", grpc), ("[http]\n", http)):
+    for section, lines in (("[grpc]\n", grpc), ("[http]\n", http), ("[observability]\n", observability)):
         file_text = (root / "validator-config.toml").read_text()
         assert section in file_text or not lines, section
         (root / "validator-config.toml").write_text(file_text.replace(section, section + lines, 1))
