@@ -73,7 +73,8 @@ def project_wheel(folder: Path, plan: Path | None, version: str | None) -> tuple
     if version:
         text = re.sub(r'(?m)^version = "[^"]+"$', f'version = "{version}"', text, count=1)
     (tree / "pyproject.toml").write_text(text)
-    shutil.copy(ROOT / "README.md", tree / "README.md")
+    for name in ("README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tree / name)
     if plan is not None:
         shutil.copyfile(plan, tree / PLAN_MODULE)
     out = folder / "own"
