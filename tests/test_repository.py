@@ -19,6 +19,7 @@ FILE_LINES_MAX = 700
 CORE_LINES_MAX = 1_000
 BEFORE_AND_AFTER = ROOT / "docs" / "before-and-after.md"
 ATTACKS = ROOT / "docs" / "attacks.md"
+SECURITY = ROOT / "SECURITY.md"
 GENERATED = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py")
 # Where somebody's machine or mirror shows: home folders, hosts of registries, caches.
 MACHINE = re.compile(
@@ -110,10 +111,13 @@ def test_the_page_of_before_and_after_has_every_row_that_failed_here_and_names_t
     assert {row[1].strip("`") for row in rows} <= there
 
 
-def test_the_page_of_attacks_names_a_test_for_each_and_only_tests_that_are_there() -> None:
+@pytest.mark.parametrize(
+    ("page", "least"), [(ATTACKS, 19), (SECURITY, 20)], ids=lambda value: getattr(value, "name", "")
+)
+def test_a_page_of_threats_names_a_test_for_each_and_only_tests_that_are_there(page: Path, least: int) -> None:
     there = {where.removeprefix("tests/") for where, _ in known_failures.all_places()}
-    rows = [line.split(" | ") for line in ATTACKS.read_text().splitlines() if line.startswith("| ")][1:]
-    assert len(rows) >= 19
+    rows = [line.split(" | ") for line in page.read_text().splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= least
     for attack, _, shown in rows:
         named = re.findall(r"`([^`]+)`", shown)
         assert named, attack

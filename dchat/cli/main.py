@@ -42,6 +42,7 @@ PLACES: Final = {
     "pre-upgrade": "dchat.cli.commands.upgrade_commands:pre_upgrade",
     "database": "dchat.cli.groups.database_group:database",
     "debug": "dchat.cli.debug.debug_commands:debug",
+    "audit": "dchat.cli.audit.audit_commands:audit",
     "signer": "dchat.cli.database.signer_commands:signer",
     "benchmark": "dchat.cli.local.benchmark_command:benchmark",
     "simulate": "dchat.cli.local.simulate_command:simulate",

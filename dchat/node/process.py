@@ -35,6 +35,7 @@ from consensus.system.errors import EXIT_CONSENSUS_FAILURE, EngineError, exit_co
 from consensus.system.machine import EXIT_DISK, EXIT_MACHINE, last_words
 from crypto import native
 from crypto.keys import PrivKey
+from dchat.audit.trail import FILE_NAME, Trail
 from dchat.config import Config, Loaded
 from dchat.config.genesis_options import GENESIS_OPTIONS
 from dchat.doors.http.views import host_name
@@ -137,6 +138,8 @@ class _Process:
         self._broken: tuple[int, str] | None = None  # of a database; whatever else ends this process then, this is why
         self.successor: tuple[Swap, OpenBinary] | None = None  # the binary that is to take this process's place
         self.halt_height = 0
+        self._audit = Trail(home.root / FILE_NAME)
+        self._told: dict[str, int | str] = {"code": EXIT_FAILED, "reason": "it failed: the log says why"}
 
     async def main(self) -> int:
         loop = asyncio.get_running_loop()
@@ -149,8 +152,14 @@ class _Process:
             log.warning("an option was taken otherwise than it reads", option=warning)
         genesis, node_key = load_genesis(home, note=True), NodeKey.load(home.node_key)
         validator_key = remote_key(home, config, node_key) or load_validator_key(home)
+        signer = "remote" if isinstance(validator_key, RemoteKey) else "file"
+        address = validator_key.pub_key.address.hex().upper()
+        audit_head = self._audit.note(
+            "node started", version=build_version(), chain_id=genesis.chain_id, signs_as=address, signer=signer
+        )
         log.info(
             "started",
+            audit_head=audit_head,
             version=build_version(),
             chain_id=genesis.chain_id,
             home=str(home.root),
@@ -179,12 +188,14 @@ class _Process:
             _settle_memory()
             self._begin_own_tasks(node, validator_key)
             code, reason = await self._ended
+            self._told = {"code": code, "reason": reason}
             if self._halt is not None:
                 code = await self._after_halt(node, self._halt)
             elif code == EXIT_CONSENSUS_FAILURE:
                 await asyncio.to_thread(node.save_trails)
         finally:
             await self._stop(node)
+            self._audit.note("node stopped", **self._told)
         if self.successor is not None:
             return code
         if code:
@@ -221,9 +232,12 @@ class _Process:
                 )
             return
         if "staking.initial_stake" in self._loaded.origins and node.config.staking.initial_stake:
+            self._audit.note("operator key used", purpose="stake, once the account can pay it")
             node.tasks.side("join with a stake", lambda: _join(node, validator_key))
         swap = self._swap
         if swap is not None and not swap.took_place:
+            if node.config.upgrade.announce:
+                self._audit.note("operator key used", purpose=f"announce readiness for the upgrade {swap.name}")
             node.tasks.side("prepare the upgrade", lambda: _prepare(node, swap, validator_key))
 
     async def _stop(self, node: Node) -> None:
@@ -332,6 +346,7 @@ class _Process:
         logs.configure(level=new.log.level, json_lines=new.log.json_lines)
         changed = [name for name in type(new).model_fields if getattr(new, name) != getattr(old, name)]
         self._loaded = Loaded(old.model_copy(update={"log": new.log}), loaded.origins, loaded.warnings, loaded.file)
+        self._audit.note("options loaded again", changed=",".join(changed))
         log.info(
             "loaded the options again",
             level=new.log.level,

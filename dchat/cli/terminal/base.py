@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
+from dchat.audit.trail import FILE_NAME, Trail
 from dchat.config import CONFIG_FILE, Config, ConfigError, Loaded, load
 from dchat.home.home import DEFAULT_HOME, Home, default_root
 from dchat.home.text import safe
@@ -156,12 +158,40 @@ def _common_options() -> list[click.Parameter]:
     ]
 
 
+# Commands that change a home or use its keys.
+ADMINISTRATIVE = frozenset({
+    "database migrate", "database prune", "database reindex", "database restore", "database rollback", "rollback",
+    "signer export", "signer import", "signer init", "upgrade cancel", "upgrade plan", "upgrade ready",
+})  # fmt: skip
+
+
+def is_recorded(path: str, params: Mapping[str, Any]) -> bool:
+    """Whether a command belongs into the home's audit log. One of `tx` does where the home's own key signs."""
+    return path in ADMINISTRATIVE or (path.startswith("tx ") and params.get("sender", path) is None)
+
+
 class Command(click.Command):
     """A command that understands --home and --version."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params += _common_options()
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """What administers a home, or uses its key, is in its audit log, however it ends."""
+        path = ctx.command_path.partition(" ")[2]
+        root = home_root(ctx)
+        if not (is_recorded(path, ctx.params) and (root / "config").is_dir()):
+            return super().invoke(ctx)
+        told = sorted(name for name in ctx.params if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT)
+        ended = "done"
+        try:
+            return super().invoke(ctx)
+        except BaseException as error:
+            ended = f"refused: {error.format_message()}" if isinstance(error, click.ClickException) else repr(error)
+            raise
+        finally:
+            Trail(root / FILE_NAME).note(f"dchat {path}", options=" ".join(told), ended=ended)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Its own options first, where it has others too that many commands have."""

@@ -21,7 +21,7 @@ from dchat.doors.grpc.door import SERVICES
 from tests.support.docs.pages import DOCS, PAGES, Names, typed_in
 from tests.support.docs.typing import ROUTES, Done, type_page
 
-GROUPS: Final = ("tx", "query", "proof", "identity", "upgrade", "light", "database", "debug", "signer")
+GROUPS: Final = ("tx", "query", "proof", "identity", "upgrade", "light", "database", "debug", "signer", "audit")
 
 # What has no example, and why.
 WITHOUT: Final = {
