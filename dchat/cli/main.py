@@ -43,6 +43,7 @@ PLACES: Final = {
     "database": "dchat.cli.groups.database_group:database",
     "debug": "dchat.cli.debug.debug_commands:debug",
     "audit": "dchat.cli.audit.audit_commands:audit",
+    "export-user-data": "dchat.cli.audit.export_command:export_user_data",
     "signer": "dchat.cli.database.signer_commands:signer",
     "benchmark": "dchat.cli.local.benchmark_command:benchmark",
     "simulate": "dchat.cli.local.simulate_command:simulate",

@@ -1,3 +1,1 @@
-"""`dchat audit`: the record of what was done to a node, read and held against itself."""
-
-__all__ = ["audit_commands"]
+"""`dchat audit`, the record of what was done to a node; `dchat export-user-data`, what a node has of somebody."""

@@ -40,7 +40,8 @@ def verify(head: str | None) -> None:
     """
     if head is not None and not HASH_FORM.fullmatch(head):
         raise Refusal("--head is 64 hex characters, as `audit_head` of the line `started`", Exit.USAGE)
-    trail, last, is_there = _trail(), None, head is None
+    trail, is_there = _trail(), head is None
+    last: Entry | None = None
     try:
         for entry in trail.entries():
             last, is_there = entry, is_there or entry.hash == head
