@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import structlog
 
@@ -32,13 +32,33 @@ _TOLD_BYTES: Final = 32 * MIB  # a line each second or two
 log = structlog.get_logger(__name__)
 
 
+class _Read(NamedTuple):
+    """What is known of a file once it was read. head: the document without `app_state`."""
+
+    size: int
+    hash: str
+    digest: bytes
+    head: GenesisDoc
+
+
+_last: dict[Path, _Read] = {}  # one at most: a first start looks at its document several times before it notes it
+
+
 def load_kept(path: Path, note: Path, *, default_time_ns: int, bytes_min: int = KEPT_BYTES_MIN) -> GenesisDoc:
-    """The document at `path`; its head alone where `note` knows the file. Raises OSError, InvalidGenesis."""
-    if path.stat().st_size >= bytes_min and (kept := _known(path, note)) is not None:
-        return kept
+    """The document at `path`; its head alone where `note` knows the file, or this process read it before.
+
+    Raises OSError, InvalidGenesis.
+    """
     if path.stat().st_size < bytes_min:
         return parse_genesis(path.read_bytes(), default_time_ns=default_time_ns)
-    return _read(path, default_time_ns, lambda read: None)[0]
+    if (kept := _known(path, note)) is not None:
+        return kept
+    if (read := _again(path)) is not None:
+        return _kept(path, read)
+    doc, read = _look(path, default_time_ns)
+    _last.clear()
+    _last[path] = read
+    return doc
 
 
 def keep(path: Path, note: Path, *, default_time_ns: int, bytes_min: int = KEPT_BYTES_MIN) -> GenesisDoc:
@@ -48,18 +68,33 @@ def keep(path: Path, note: Path, *, default_time_ns: int, bytes_min: int = KEPT_
         return load_kept(path, note, default_time_ns=default_time_ns, bytes_min=bytes_min)
     if (kept := _known(path, note)) is not None:
         return kept
-    log.info("reading the genesis", file=str(path), mib=path.stat().st_size // MIB)
-    doc, digest, size, hash_ = _read(path, default_time_ns, _Told())
+    read = _again(path) or _look(path, default_time_ns)[1]
     told = {
-        "form": _FORM, "size": size, "sha256": hash_, "digest": digest.hex(),
-        "document": doc.without_app_state().to_json(),
+        "form": _FORM, "size": read.size, "sha256": read.hash, "digest": read.digest.hex(),
+        "document": read.head.to_json(),
     }  # fmt: skip
     body = json.dumps(told, separators=(",", ":"))
     with contextlib.suppress(OSError):
         replace_durably(note, f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}\n")
-    held, head = [doc.app_state], doc.without_app_state()
-    del doc  # a node that began lets go of what it was begun with
-    return KeptGenesis(head, digest, lambda: held.pop() if held else _app_state(path, hash_, head))
+    return _kept(path, read)
+
+
+def _again(path: Path) -> _Read | None:
+    """What this process read before, if the file has that hash still."""
+    read = _last.get(path)
+    if read is None or read.size != path.stat().st_size or read.hash != _hash_of_file(path):
+        return None
+    return read
+
+
+def _look(path: Path, default_time_ns: int) -> tuple[GenesisDoc, _Read]:
+    log.info("reading the genesis", file=str(path), mib=path.stat().st_size // MIB)
+    doc, digest, size, hash_ = _read(path, default_time_ns, _Told())
+    return doc, _Read(size, hash_, digest, doc.without_app_state())
+
+
+def _kept(path: Path, read: _Read) -> KeptGenesis:
+    return KeptGenesis(read.head, read.digest, lambda: _app_state(path, read.hash, read.head))
 
 
 def _known(path: Path, note: Path) -> KeptGenesis | None:

@@ -221,6 +221,8 @@ class Founding:
                 except StopIteration as stop:
                     roots.append(stop.value)
                     break
+        # half of what was written is gone by now, and would stay mapped into memory, too
+        self._db.compact(rec.STAGED, rec.prefix_end(rec.STAGED) or b"\xff")
         _write_version(self._db, self._version, roots)
         self._stores.end_restore()
         self._stores.reload()

@@ -12,6 +12,7 @@ from consensus.documents import genesis as documents
 from consensus.documents.genesis import GenesisDoc, parse_genesis
 from consensus.formats.errors import InvalidGenesis
 from crypto.keys import Ed25519PrivKey
+from genesis import kept
 from genesis.build import build_genesis, stake_of
 from genesis.digest import KeptGenesis, genesis_digest, rendered_digest
 from genesis.kept import KEPT_BYTES_MIN, keep, load_kept
@@ -141,3 +142,24 @@ def test_a_document_without_a_time_keeps_the_one_it_was_first_read_with(home: tu
     later = load_kept(*home, default_time_ns=NOW_NS + 10**9, bytes_min=0)
     assert genesis_digest(later) == genesis_digest(first)
     assert later.app_state == first.app_state
+
+
+def test_a_start_reads_a_document_through_once(home: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = load(home)
+    reads = []
+    monkeypatch.setattr(kept, "read_genesis", lambda *given, **kinds: reads.append(given))
+    again, noted = load(home), begin(home)
+    assert not reads
+    assert home[1].exists()
+    for doc in (again, noted):
+        assert isinstance(doc, KeptGenesis)
+        assert doc.without_app_state() == whole.without_app_state()
+        assert genesis_digest(doc) == genesis_digest(whole)
+        assert doc.app_state == whole.app_state
+    assert reads
+
+
+def test_what_was_read_before_is_not_taken_for_another_file(home: tuple[Path, Path]) -> None:
+    load(home)
+    home[0].write_text(document(6).dumps())
+    assert load(home) == document(6)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Final
 
 import click
 
 from chain.tx.units import UDCHAT_PER_DCHAT
 from consensus.documents.genesis import GENESIS_BYTES_MAX, GenesisDoc, parse_genesis
 from consensus.formats.errors import InvalidGenesis
+from consensus.formats.units import MIB
 from consensus.system.files import write_new
 from crypto.keys import PrivKey
 from dchat.cli.local.network_options import Wanted, network_options
@@ -23,6 +25,8 @@ from dchat.home import identity
 from dchat.home.errors import HomeError
 from dchat.home.home import Home, load_genesis, load_validator_key, make_keys, write_genesis
 from genesis.build import build_genesis, stake_of
+
+TRIED_BYTES_MAX: Final = 16 * MIB  # some 150,000 accounts
 
 
 @click.command(cls=Command)
@@ -60,7 +64,7 @@ def make_home(
     if moniker:
         config = config.model_copy(update={"validator": config.validator.model_copy(update={"moniker": moniker})})
     home = Home.of(root, config)
-    check_home(home, config, chain_id=chain_id, genesis_file=genesis_file)
+    check_home(home, config, chain_id=chain_id, genesis_file=genesis_file, tries_large=False)
     made = []
     if not home.config_file.exists():
         text = example_toml()
@@ -83,13 +87,22 @@ def make_home(
     return made
 
 
-def check_home(home: Home, config: Config, *, chain_id: str, genesis_file: Path | None) -> None:
-    """That a node could start from this home once what is missing was made. Raises HomeError."""
+def _is_tried_first(path: Path) -> bool:
+    """Whether a chain is begun in memory before anything is made. One with very many accounts takes minutes and as much
+    memory as a node has: it is begun once, by the start, which says the same of it."""
+    return path.stat().st_size < TRIED_BYTES_MAX
+
+
+def check_home(
+    home: Home, config: Config, *, chain_id: str, genesis_file: Path | None, tries_large: bool = True
+) -> None:
+    """That a node could start from this home once what is missing was made. tries_large: a genesis of any size is begun
+    in memory. Raises HomeError."""
     from dchat.node import preflight
 
     preflight.check_options(home, config)
     if home.genesis.exists():
-        if not (home.databases / "state").exists():
+        if not (home.databases / "state").exists() and (tries_large or _is_tried_first(home.genesis)):
             preflight.check_genesis(load_genesis(home), config)
     elif genesis_file is not None:
         preflight.check_genesis(read_genesis(genesis_file), config)

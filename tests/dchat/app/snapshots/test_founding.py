@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from chain.state.audit import audit
 from chain.state.errors import InvalidPair, UnknownStore
+from chain.state.layout import FORMAT, FORMAT_KEY, STAGED, UNDO
+from chain.state.roots import CURRENCY
 from chain.state.snapshot import Founding
 from chain.state.store import NO_VERSION, Stores
 from consensus.abci.interface import InitChainRequest, ValidatorUpdate
@@ -19,7 +22,9 @@ from dchat.app.app import DchatApplication
 from dchat.app.snapshots import founding
 from genesis.build import build_genesis, stake_of
 from storage.kv import Write
+from storage.leveldb import LevelStore
 from storage.memory import MemoryStore
+from storage.options import StoreOptions
 
 KEY = Ed25519PrivKey.from_seed(b"v" * 32).pub_key
 
@@ -117,3 +122,14 @@ def test_what_is_put_is_read_put_again_and_deleted() -> None:
     other.commit(other.prepare(4, {"chat": {b"a": b"3"}}, {"chat": {b"a": b"side"}}))
     assert (stores.roots, stores.latest_version, stores.earliest_version) == (other.roots, 4, 4)
     assert (stores.get("chat", b"a"), stores.get("chat", b"b"), stores.side("chat", b"a")) == (b"3", None, b"side")
+
+
+def test_what_the_trees_were_made_of_takes_no_disk_afterwards(tmp_path: Path) -> None:
+    db = LevelStore(str(tmp_path / "app"), StoreOptions(write_buffer_bytes=65_536))
+    pieces = Founding(Stores(db), 0)
+    pieces.put(CURRENCY, {sha256(b"%d" % number): b"v" * 20 for number in range(5_000)}, side=False)
+    assert db.size_bytes(STAGED, UNDO) > 100_000
+    pieces.finish()
+    assert db.size_bytes(STAGED, UNDO) == 0
+    assert db.get(FORMAT_KEY) == FORMAT
+    db.close()
