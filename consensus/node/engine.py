@@ -28,8 +28,9 @@ from consensus.mempool.admission.entry import PoolConfig
 from consensus.mempool.pool import Pool
 from consensus.node.gossip import Gossip
 from consensus.p2p.switch import Switch
-from consensus.privval.guards import open_file_signer
-from consensus.privval.remote import AnySigner, RemoteKey, RemoteSigner
+from consensus.privval.guards import open_away_signer, open_file_signer
+from consensus.privval.held import HeldKey
+from consensus.privval.remote import AnySigner, AwayKey, RemoteKey, RemoteSigner
 from consensus.privval.signer import FileSigner, Signer
 from consensus.state.state import State
 from consensus.stores.block_store import BlockStore
@@ -104,7 +105,7 @@ class Engine:
         app: Application,
         genesis: GenesisDoc,
         *,
-        key: PrivKey | RemoteKey,
+        key: PrivKey | AwayKey,
         switch: Switch,
         machine: Machine,
         kept: Kept,
@@ -133,10 +134,9 @@ class Engine:
         machine.disk.make_directory(kept.data)
         wal = Wal(machine.disk, kept.wal, now_ns=clock.now_ns, **kept.wal_limits)
         signer: FileSigner | RemoteSigner
-        if isinstance(key, RemoteKey):
+        if isinstance(key, RemoteKey | HeldKey):
             signs: AnySigner
-            signs = signer = RemoteSigner.open(machine.disk, kept.sign_state, key, genesis.chain_id, workers)
-            signer.raise_floor(blocks.height)
+            signs = signer = open_away_signer(machine.disk, key, kept.sign_state, blocks, genesis.chain_id, workers)
         else:
             signer = open_file_signer(machine.disk, key, kept.sign_state, blocks)
             signs = choices.sign(signer)

@@ -13,5 +13,9 @@ class SignerLinkLost(EngineError):
     """The connection between validator and signer is gone, or the other side broke the protocol: dial again."""
 
 
+class KeyLost(SignerLinkLost):
+    """The token or service that holds the key does not sign now: where, and why. It is asked again."""
+
+
 class SignerStateInUse(EngineError):
     """Another process signs by this record: two would sign with one key."""

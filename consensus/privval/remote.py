@@ -21,7 +21,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 import structlog
 
@@ -30,6 +30,7 @@ from consensus.formats.errors import InvalidData
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.privval.channel import MESSAGE_BYTES_MAX, Channel, SignerAddress, open_channel
 from consensus.privval.errors import SignerLinkLost
+from consensus.privval.held import HeldKey, KeyDoor
 from consensus.privval.record import SignRecord
 from consensus.privval.signer import VOTE_STEPS, FileSigner, Signer, SignStep, record_fault, recorded_vote, without_time
 from consensus.system.clock import Workers
@@ -57,6 +58,39 @@ class RemoteKey:
     address: SignerAddress
     connection_key: NodeKey
     signer_id: str = ""
+
+
+AwayKey: TypeAlias = RemoteKey | HeldKey
+"""A key that this process does not have."""
+
+
+class Door(Protocol):
+    """To whoever signs: a process that connects here (SignerDoor), or a token or a service (held.KeyDoor).
+
+    changed: set whenever it came or was lost. on_change: is told whether it is here. losses: so far.
+    """
+
+    losses: int
+    changed: asyncio.Event
+    on_change: Callable[[bool], None]
+
+    @property
+    def is_connected(self) -> bool: ...
+
+    async def listen(self) -> None:
+        """Let it come, until `close`. Raises OSError: an address is taken."""
+        ...
+
+    async def close(self) -> None: ...
+
+    async def ask(self, asked: pb.Message, kind: str, *, extends: bool = False) -> pb.Message:
+        """The answer, of this kind. extends: a vote's extension is to be signed. Raises SignerLinkLost: nobody is
+        connected, or now no more."""
+        ...
+
+    def lose(self, why: str) -> None:
+        """Its connection is not used any more."""
+        ...
 
 
 class SignerDoor:
@@ -164,8 +198,8 @@ class SignerDoor:
                 with contextlib.suppress(SignerLinkLost):
                     await self.ask(pb.Message(ping_request=pb.PingRequest()), "ping_response")
 
-    async def ask(self, asked: pb.Message, kind: str) -> pb.Message:
-        """The answer, of this kind. Raises SignerLinkLost: nobody is connected, or now no more."""
+    async def ask(self, asked: pb.Message, kind: str, *, extends: bool = False) -> pb.Message:
+        """As `Door`. Whether a vote is extended the protocol does not say: signers sign it for each block's."""
         async with self._turn:
             channel = self._channel
             if channel is None:
@@ -217,19 +251,21 @@ def _remove_socket(path: Path) -> None:
 class RemoteSigner:
     """Signs by the signer behind `door`, with our own record in front. On the event loop alone."""
 
-    def __init__(self, door: SignerDoor, key: RemoteKey, record: SignRecord, workers: Workers) -> None:
+    def __init__(self, door: Door, key: AwayKey, record: SignRecord, workers: Workers) -> None:
         self.door, self._pub_key, self._record, self._workers = door, key.pub_key, record, workers
         self._floor = 0
         if record_fault(record.state, key.pub_key):  # it was of the key that the home had before: its position counts
             record.state = replace(record.state, signature=b"", sign_bytes=b"")
 
     @staticmethod
-    def open(disk: Disk, state_path: Path, key: RemoteKey, chain_id: str, workers: Workers) -> RemoteSigner:
-        """The record is made where there is none: the signer has its own. Raises SignerError, InvalidFile."""
+    def open(disk: Disk, state_path: Path, key: AwayKey, chain_id: str, workers: Workers) -> RemoteSigner:
+        """The record is made where there is none: a signer elsewhere has its own, and of a key that is held for this
+        process alone `guards` has looked before. Raises SignerError, InvalidFile."""
         if not disk.size(state_path):
             FileSigner.create_state(disk, state_path)
         record = SignRecord(disk, state_path, key.pub_key.address)
-        return RemoteSigner(SignerDoor(key, chain_id), key, record, workers)
+        door = SignerDoor(key, chain_id) if isinstance(key, RemoteKey) else KeyDoor(key, chain_id)
+        return RemoteSigner(door, key, record, workers)
 
     @property
     def pub_key(self) -> PubKey:
@@ -281,7 +317,7 @@ class RemoteSigner:
             return signed
 
         position = (vote.height, vote.round, int(VOTE_STEPS[vote.type]))
-        signed = await self._sign(position, sign_bytes, asked, "signed_vote_response", judge)
+        signed = await self._sign(position, sign_bytes, asked, "signed_vote_response", judge, extends=with_extension)
         await self._keep(position, signed.sign_bytes(chain_id), signed.signature)
         return signed
 
@@ -311,7 +347,7 @@ class RemoteSigner:
 
     async def _sign(
         self, position: tuple[int, int, int], sign_bytes: bytes, asked: pb.Message, kind: str,
-        judge: Callable[[pb.Message], Signed],
+        judge: Callable[[pb.Message], Signed], *, extends: bool = False,
     ) -> Signed:  # fmt: skip
         """Our record first, then the signer, until it answers. Raises SigningRefused, OSError."""
         where = f"height {position[0]} round {position[1]} {SignStep(position[2]).name.lower()}"
@@ -329,7 +365,7 @@ class RemoteSigner:
                 await self.door.changed.wait()
                 continue
             with contextlib.suppress(SignerLinkLost):
-                answer = await self.door.ask(asked, kind)
+                answer = await self.door.ask(asked, kind, extends=extends)
                 try:
                     return judge(answer)
                 except (InvalidData, SignerLinkLost) as error:

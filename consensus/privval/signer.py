@@ -27,7 +27,7 @@ from consensus.system.disk import Disk
 from consensus.system.errors import SignerError, SigningRefused
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
-from crypto.keys import PrivKey, PubKey
+from crypto.keys import PubKey
 from proto.tendermint.types import canonical_pb2
 
 
@@ -83,6 +83,15 @@ class Signer(Record, Protocol):
         ...
 
 
+class SigningKey(Protocol):
+    """A private key, or whoever signs by one. `sign` may block, and raise KeyLost."""
+
+    @property
+    def pub_key(self) -> PubKey: ...
+
+    def sign(self, message: bytes) -> bytes: ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Request:
     height: int
@@ -100,7 +109,7 @@ RECORD_DAMAGED: Final = (
 class FileSigner:
     """Raises SignerError when the state file is missing or no state file. Close it: only then that file says all."""
 
-    def __init__(self, disk: Disk, key: PrivKey, state_path: Path) -> None:
+    def __init__(self, disk: Disk, key: SigningKey, state_path: Path) -> None:
         self._key = key
         self._lock = threading.Lock()
         self._floor = 0

@@ -9,6 +9,7 @@ __all__ = [
     "ConfigError",
     "Loaded",
     "genesis_options",
+    "hsm",
     "load",
     "models",
     "pages",

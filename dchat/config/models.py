@@ -8,50 +8,21 @@ Source: docs of the project's operator contract; CometBFT v0.38 config for the m
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from consensus.abci_socket.address import parse_address
-from consensus.formats.chain_ids import chain_id_flaw
 from consensus.privval.channel import SignerAddress
+from dchat.config.hsm import HsmSection
 from dchat.config.networks import Networks, comma_separated
-from dchat.config.units import MEGABYTES_MAX, duration_ms, duration_s, megabytes
+from dchat.config.options import Addresses, ChainId, Megabytes, Milliseconds, Port, Seconds, Section, option
+from dchat.config.units import MEGABYTES_MAX, megabytes
 
 TRUST_FORM = re.compile(r"[1-9][0-9]{0,17}:[0-9A-Fa-f]{64}")
 PEERS_MAX = 1_000  # one process; beyond it the file descriptors of a usual system run out
 TOKENS_MAX = 4_000_000_000_000  # twice as many, in udchat, fit a signed 64-bit number
-TIMEOUT_MS_MAX = 3_600_000  # an hour: more is a unit mistaken
-
-
-def chain_id(value: str) -> str:
-    if value and (flaw := chain_id_flaw(value)):
-        raise ValueError(flaw)
-    return value
-
-
-Milliseconds: TypeAlias = Annotated[int, BeforeValidator(duration_ms), Field(ge=0, le=TIMEOUT_MS_MAX)]
-Seconds: TypeAlias = Annotated[int, BeforeValidator(duration_s), Field(ge=0)]
-Megabytes: TypeAlias = Annotated[int, BeforeValidator(megabytes), Field(ge=1, le=MEGABYTES_MAX)]
-Port: TypeAlias = Annotated[int, Field(ge=0, le=65_535)]
-ChainId: TypeAlias = Annotated[str, AfterValidator(chain_id)]
-Addresses: TypeAlias = Annotated[list[str], BeforeValidator(comma_separated)]
-
-
-def option(
-    default: Any, description: str, *, env: str = "", scope: str = "node", is_secret: bool = False, **limits: Any
-) -> Any:
-    """A field. env: its short environment name. scope: node; genesis (a new chain's); none (accepted, no effect).
-    is_secret: no text says its value."""
-    extra: dict[str, Any] = {"env": env, "scope": scope, "is_secret": is_secret}
-    return Field(default=default, description=description, json_schema_extra=extra, repr=not is_secret, **limits)
-
-
-class Section(BaseModel):
-    """One table of the file. Unknown keys are errors (dchat.config.sources says which key is meant)."""
-
-    model_config = ConfigDict(extra="forbid", validate_default=True, validate_assignment=True)
 
 
 class ValidatorSection(Section):
@@ -79,6 +50,12 @@ class ValidatorSection(Section):
         "",
         "The id of this signer's connection, over TCP: 40 hex characters. Empty: any that says it has the key.",
         pattern=r"^([0-9a-f]{40})?$",
+    )
+
+    passphrase_file: str = option(
+        "",
+        "Holds the passphrase of an encrypted key file (`dchat signer encrypt-key`), mode 0600. Relative to home. "
+        "Empty: it is asked for at the terminal.",
     )
 
     @field_validator("priv_validator_laddr")
@@ -675,6 +652,7 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     validator: ValidatorSection = Field(default_factory=ValidatorSection)
+    hsm: HsmSection = Field(default_factory=HsmSection)
     node: NodeSection = Field(default_factory=NodeSection)
     network: NetworkSection = Field(default_factory=NetworkSection)
     consensus: ConsensusSection = Field(default_factory=ConsensusSection)

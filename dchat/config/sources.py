@@ -27,6 +27,12 @@ FLAGS = {  # of `dchat validator`, by the option that each sets
     "validator.identity_file": "--identity",
     "validator.chain_id": "--chain-id",
     "validator.data_dir": "--data-dir",
+    "hsm.enable": "--hsm",
+    "hsm.pkcs11_library": "--pkcs11-library",
+    "hsm.pkcs11_slot": "--pkcs11-slot",
+    "hsm.pkcs11_pin_file": "--pkcs11-pin-file",
+    "hsm.kms_key_id": "--kms-key-id",
+    "hsm.aws_region": "--aws-region",
     "node.proxy_app": "--proxy-app",
     "network.listen_address": "--listen",
     "network.rpc_listen_address": "--rpc-listen",
@@ -230,6 +236,12 @@ def _contradictions(config: Config) -> list[str]:
         problems.append(
             f'[database] pruning is "{database.pruning}", and {" and ".join(numbers)} beside it would say something '
             'else: leave that out, or write pruning = "custom"'
+        )
+    problems += config.hsm.faults
+    if config.hsm.enable and config.validator.priv_validator_laddr:
+        problems.append(
+            "[hsm] enable and [validator] priv_validator_laddr exclude each other: the key is here on a token, or "
+            "behind a signer that connects"
         )
     return problems + _wrong_backup(config)
 

@@ -1,6 +1,7 @@
 """A node's home: its files and keys, its lock, its log, this build's version."""
 
 __all__ = [
-    "accounts", "documents", "errors", "files", "home", "home_lock", "identity", "key_proofs", "logs", "text",
+    "accounts", "documents", "errors", "files", "home", "home_lock", "identity",
+    "key_file", "key_proofs", "logs", "text",
     "version",
 ]  # fmt: skip

@@ -21,7 +21,6 @@ from consensus.documents.files import (
     SignState,
     format_sign_state,
     format_validator_key,
-    parse_validator_key,
 )
 from consensus.documents.genesis import GenesisDoc
 from consensus.formats.errors import InvalidFile, InvalidGenesis
@@ -32,9 +31,10 @@ from consensus.privval.record import read_record
 from consensus.privval.remote import RemoteKey
 from consensus.system.disk import OsDisk
 from consensus.system.files import write_new, write_new_secret
-from crypto.keys import Ed25519PrivKey, Ed25519PubKey, PrivKey
+from crypto.keys import Ed25519PrivKey, Ed25519PubKey, PrivKey, PubKey
 from dchat.config import CONFIG_FILE, Config
 from dchat.home.errors import HomeError
+from dchat.home.key_file import KeyFile
 from genesis.kept import keep, load_kept
 
 DEFAULT_HOME = "~/.dchat"
@@ -47,13 +47,16 @@ class Home(NodeFiles):
 
     databases: Path
     identity: Path
+    passphrase: Path | None = None  # the file that holds the key file's
 
     @staticmethod
     def of(root: Path, config: Config | None = None) -> Home:
         options = config or Config()
         data = root / Path(options.validator.data_dir).expanduser()
         databases = root / Path(options.database.path).expanduser() if options.database.path else data
-        return Home(root, data, databases, root / Path(options.validator.identity_file).expanduser())
+        said = options.validator.passphrase_file
+        passphrase = root / Path(said).expanduser() if said else None
+        return Home(root, data, databases, root / Path(options.validator.identity_file).expanduser(), passphrase)
 
     @property
     def config_file(self) -> Path:
@@ -150,22 +153,19 @@ def check_sign_state(home: Home) -> None:
         )
 
 
+def load_key_file(home: Home) -> KeyFile:
+    """Of the consensus key, whichever form it has. Raises HomeError."""
+    return KeyFile.read(home.validator_key)
+
+
 def load_validator_key(home: Home) -> PrivKey:
-    """Raises HomeError."""
-    try:
-        text = home.validator_key.read_bytes()
-        key = parse_validator_key(text)
-    except OSError as error:
-        raise HomeError(f"{home.validator_key}: cannot be read: {error.strerror}") from None
-    except InvalidFile as error:
-        raise HomeError(f"{home.validator_key}: {error}") from None
-    address = key.pub_key.address.hex().upper()
-    if b'"address"' in text and address.encode() not in text.upper():
-        raise HomeError(
-            f"{home.validator_key}: its address is not {address}, that of its private key: the file was damaged. "
-            "Restore a copy"
-        )
-    return key
+    """The key itself, from a file that may be encrypted. Raises HomeError, also where it is held elsewhere."""
+    return load_key_file(home).unlock(home.passphrase)
+
+
+def load_public_key(home: Home) -> PubKey:
+    """No secret is asked for. Raises HomeError."""
+    return load_key_file(home).pub_key
 
 
 def remote_key(home: Home, config: Config, node_key: NodeKey) -> RemoteKey | None:

@@ -18,7 +18,7 @@ from consensus.engine.interfaces import SavedBlock
 from consensus.engine.skew import ClockSkew
 from consensus.execution.metrics import Timing
 from consensus.node.gossip import Gossip
-from consensus.privval.remote import SignerDoor
+from consensus.privval.remote import Door
 from consensus.state.results import Event
 from crypto import native
 from dchat.app.economy_queries import EconomyQueries
@@ -452,9 +452,13 @@ def storage_metrics(retention: Retention, floor_bytes: int) -> Iterator[Metric]:
         )
 
 
-def signer_metrics(door: SignerDoor) -> Iterator[Metric]:
+def signer_metrics(door: Door) -> Iterator[Metric]:
     """Of a validator whose key is elsewhere (docs/signer.md)."""
-    yield gauge("dchat_signer_connected", "1 while the signer on another machine is connected.", door.is_connected)
+    yield gauge(
+        "dchat_signer_connected",
+        "1 while the signer elsewhere (another machine, a token, a key service) is connected.",
+        door.is_connected,
+    )
     yield counter("dchat_signer_lost", "How often its connection was lost.", door.losses)
 
 

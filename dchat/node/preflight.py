@@ -73,7 +73,9 @@ def check_options(home: Home, config: Config) -> None:
     look("[state_sync]", lambda: check_trust(config))
     look("[mempool]", lambda: pool_config(config))
     look("[validator] moniker", lambda: _check_moniker(config.validator.moniker or host_name()))
-    look("[validator] priv_validator_laddr", lambda: _check_signer(home, config))
+    look(
+        "[hsm] enable" if config.hsm.enable else "[validator] priv_validator_laddr", lambda: _check_signer(home, config)
+    )
     if config.grpc.enabled:
         look("[grpc] listen_address", lambda: parse_listen_address(config.grpc.listen_address))
     if config.network.rpc_listen_address:
@@ -183,7 +185,12 @@ async def _begin(genesis: GenesisDoc, config: Config) -> None:
 
 def _check_signer(home: Home, config: Config) -> None:
     """Raises ValueError."""
-    if not config.validator.priv_validator_laddr:
+    if config.hsm.enable and not home.validator_key.exists():
+        raise ValueError(
+            f"{home.validator_key} is missing: it names the key that the token or the service holds. `dchat signer "
+            "init` with the same options makes such a key, `dchat signer adopt` takes up one that is there"
+        )
+    if not config.validator.priv_validator_laddr and not config.hsm.enable:
         return
     if config.node.proxy_app:
         raise ValueError("a signer elsewhere is for dchat's own application, not with [node] proxy_app")

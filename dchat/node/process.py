@@ -29,7 +29,8 @@ from consensus.abci.interface import HaltReason, HaltRequested
 from consensus.documents.genesis import GenesisDoc
 from consensus.p2p.conn.errors import P2PError
 from consensus.p2p.conn.node_key import NodeKey
-from consensus.privval.remote import RemoteKey
+from consensus.privval.held import HeldKey
+from consensus.privval.remote import AwayKey, RemoteKey
 from consensus.state.validation import EXECUTED_FIELDS
 from consensus.system.errors import EXIT_CONSENSUS_FAILURE, EngineError, exit_code_of
 from consensus.system.machine import EXIT_DISK, EXIT_MACHINE, last_words
@@ -41,7 +42,7 @@ from dchat.config.genesis_options import GENESIS_OPTIONS
 from dchat.doors.http.views import host_name
 from dchat.home import logs
 from dchat.home.errors import AlreadyRunning, HomeError, IdentityError
-from dchat.home.home import Home, load_genesis, load_validator_key, remote_key
+from dchat.home.home import Home, load_genesis
 from dchat.home.home_lock import hold_home
 from dchat.home.identity import load as load_identity
 from dchat.home.text import safe_line
@@ -53,6 +54,7 @@ from dchat.node.readiness import Announcer, Preparation
 from dchat.node.runtime import Node, join_by_snapshot
 from dchat.node.upgrade import EXIT_UPGRADE, OpenBinary, Swap, become, options_of, write_info
 from dchat.retention.room import NoRoom
+from dchat.signer.choice import node_key_of
 from dchat.sql.errors import SqlMissing
 from storage.errors import StorageError
 
@@ -151,8 +153,8 @@ class _Process:
         for warning in self._loaded.warnings:
             log.warning("an option was taken otherwise than it reads", option=warning)
         genesis, node_key = load_genesis(home, note=True), NodeKey.load(home.node_key)
-        validator_key = remote_key(home, config, node_key) or load_validator_key(home)
-        signer = "remote" if isinstance(validator_key, RemoteKey) else "file"
+        validator_key = node_key_of(home, config, node_key)
+        signer = "remote" if isinstance(validator_key, RemoteKey) else config.hsm.kind or "file"
         address = validator_key.pub_key.address.hex().upper()
         audit_head = self._audit.note(
             "node started", version=build_version(), chain_id=genesis.chain_id, signs_as=address, signer=signer
@@ -205,7 +207,7 @@ class _Process:
         log.info("stopped", reason=reason)
         return code
 
-    async def _join(self, genesis: GenesisDoc, node_key: NodeKey, validator_key: PrivKey | RemoteKey) -> bool:
+    async def _join(self, genesis: GenesisDoc, node_key: NodeKey, validator_key: PrivKey | AwayKey) -> bool:
         """By a snapshot, where that is wanted. False: the process was told to stop meanwhile."""
         assert self._ended is not None
         address, config = validator_key.pub_key.address, self._fitted
@@ -222,9 +224,9 @@ class _Process:
         joining.result()
         return True
 
-    def _begin_own_tasks(self, node: Node, validator_key: PrivKey | RemoteKey) -> None:
+    def _begin_own_tasks(self, node: Node, validator_key: PrivKey | AwayKey) -> None:
         """What the node does for its operator beside following the chain. None of it can stop the node."""
-        if isinstance(validator_key, RemoteKey):
+        if isinstance(validator_key, RemoteKey | HeldKey):
             if self._loaded.origins.get("staking.initial_stake") or self._swap is not None:
                 log.warning(
                     "its key is elsewhere, so this node neither stakes nor announces an upgrade by itself: "

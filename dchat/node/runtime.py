@@ -49,7 +49,7 @@ from consensus.p2p.conn.node_info import NodeInfo
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.p2p.switch import Switch
 from consensus.privval.errors import SignerLinkLost
-from consensus.privval.remote import RemoteKey, RemoteSigner
+from consensus.privval.remote import AwayKey, RemoteSigner
 from consensus.statesync.chunks import ChunkFolder
 from consensus.system.clock import Clock, LoopClock, ThreadWorkers, Workers, steady_clock
 from consensus.system.disk import OsDisk
@@ -226,7 +226,7 @@ class Given:
     config: Config
     genesis: GenesisDoc
     node_key: NodeKey
-    validator_key: PrivKey | RemoteKey
+    validator_key: PrivKey | AwayKey
     fatal: Callable[[int, str], None]
     upgrade_options: UpgradeOptions | None
     on_halt: Callable[[HaltRequested], None]
@@ -268,7 +268,7 @@ class Node:
         genesis: GenesisDoc,
         *,
         node_key: NodeKey,
-        validator_key: PrivKey | RemoteKey,
+        validator_key: PrivKey | AwayKey,
         fatal: Callable[[int, str], None],
         upgrade_options: UpgradeOptions | None = None,
         on_halt: Callable[[HaltRequested], None] = lambda halt: None,

@@ -18,27 +18,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from consensus.documents.files import SignState, format_sign_state, format_validator_key, parse_validator_key
-from consensus.formats.errors import InvalidFile
+from consensus.documents.files import SignState, format_sign_state, format_validator_key
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.privval.errors import SignerStateInUse
 from consensus.privval.record import slots_path
 from consensus.system.files import is_private, write_new_secret
-from crypto.keys import Ed25519PrivKey, PrivKey
+from crypto.keys import Ed25519PrivKey, PrivKey, PubKey
 from dchat.home.errors import HomeError
 from dchat.home.home import Home
+from dchat.home.key_file import KeyFile, format_held
 
 NODE_KEY: Final = "signer_node_key.json"
 
 
 @dataclass(frozen=True)
 class SignerFiles:
+    """passphrase: the file that holds the key file's; None: it is asked for."""
+
     key: Path
     state: Path
+    passphrase: Path | None = None
 
     @staticmethod
     def of(home: Home) -> SignerFiles:
-        return SignerFiles(home.validator_key, home.sign_state)
+        return SignerFiles(home.validator_key, home.sign_state, home.passphrase)
 
     @property
     def node_key(self) -> Path:
@@ -46,20 +49,25 @@ class SignerFiles:
 
     def make(self) -> None:
         """A new key with its empty record. Raises HomeError: there is one already, or only one of both; OSError."""
-        for path in (self.key, self.state):
-            if path.exists():
-                raise HomeError(f"{path} exists; a key and its record are never overwritten")
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.check_new()
         write_new_secret(self.state, format_sign_state(SignState()) + "\n")  # a stop in between leaves no key without
         write_new_secret(self.key, format_validator_key(Ed25519PrivKey.from_seed(secrets.token_bytes(32))) + "\n")
 
-    def load_key(self) -> PrivKey:
+    def write_held(self, pub_key: PubKey, held: str, *, never_signed: bool) -> None:
+        """The key's file, of one that is held elsewhere; with an empty record, where the key never signed. Raises
+        HomeError, OSError."""
+        self._check_new(self.key, *((self.state,) if never_signed else ()))
+        if never_signed:
+            write_new_secret(self.state, format_sign_state(SignState()) + "\n")
+        write_new_secret(self.key, format_held(pub_key, held))
+
+    def load_key_file(self) -> KeyFile:
         """Raises HomeError."""
-        self._check_private(self.key)
-        try:
-            return parse_validator_key(self.key.read_bytes())
-        except (OSError, InvalidFile) as error:
-            raise HomeError(f"{self.key}: {error}") from None
+        return KeyFile.read(self.key)
+
+    def load_key(self) -> PrivKey:
+        """The key itself. Raises HomeError."""
+        return self.load_key_file().unlock(self.passphrase)
 
     def load_node_key(self) -> NodeKey:
         """Made where it is missing. Raises HomeError, OSError."""
@@ -81,6 +89,10 @@ class SignerFiles:
         for path in filter(Path.exists, (self.state, slots_path(self.state))):
             self._check_private(path)
 
+    def check_new(self) -> None:
+        """That there is neither a key nor a record. Raises HomeError."""
+        self._check_new(self.key, self.state)
+
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """One process signs by a record. Raises SignerStateInUse, OSError."""
@@ -90,6 +102,13 @@ class SignerFiles:
             except BlockingIOError:
                 raise SignerStateInUse(f"{self.state}: another process signs by this record: stop it first") from None
             yield
+
+    @staticmethod
+    def _check_new(*paths: Path) -> None:
+        for path in paths:
+            if path.exists():
+                raise HomeError(f"{path} exists; a key and its record are never overwritten")
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @staticmethod
     def _check_private(path: Path) -> None:

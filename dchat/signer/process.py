@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 import uvloop
@@ -23,8 +24,10 @@ from consensus.privval.signer import FileSigner
 from consensus.system.disk import OsDisk
 from consensus.system.errors import EngineError, exit_code_of
 from consensus.system.machine import last_words
+from dchat.config.hsm import HsmSection
 from dchat.home import logs
 from dchat.home.errors import HomeError
+from dchat.signer.choice import signing_key
 from dchat.signer.files import SignerFiles
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
@@ -34,17 +37,21 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class SignerOptions:
-    """allowed_id: of the only node that is answered, over TCP; empty: any."""
+    """allowed_id: of the only node that is answered, over TCP; empty: any. hsm, root: where the key is, and what
+    relative paths there are relative to."""
 
     chain_id: str
     address: SignerAddress
     allowed_id: str = ""
+    hsm: HsmSection = field(default_factory=HsmSection)
+    root: Path = Path()
 
 
 def run_signer(files: SignerFiles, options: SignerOptions) -> int:
     """Until a signal or a failure; returns the exit code."""
     try:
-        key, node_key = files.load_key(), files.load_node_key()
+        file, node_key = files.load_key_file(), files.load_node_key()
+        key = signing_key(file, options.hsm, options.root, files.passphrase)
         files.check_record()
         with files.held():
             signer = FileSigner(OsDisk(), key, files.state)
@@ -67,8 +74,9 @@ async def _until_asked(signer: FileSigner, node_key: NodeKey, options: SignerOpt
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     log.info(
-        "signs", validator=signer.pub_key.address.hex(), chain_id=options.chain_id, signer_id=node_key.id,
-        connects_to=str(options.address), pid=os.getpid(), last_signed="/".join(map(str, signer.last_position)),
+        "signs", validator=signer.pub_key.address.hex(), by=options.hsm.kind or "file", chain_id=options.chain_id,
+        signer_id=node_key.id, connects_to=str(options.address), pid=os.getpid(),
+        last_signed="/".join(map(str, signer.last_position)),
     )  # fmt: skip
     process = SignerProcess(
         SignerService(signer, options.chain_id), options.address, node_key, allowed_id=options.allowed_id

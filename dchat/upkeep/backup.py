@@ -25,7 +25,7 @@ from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
 from dchat.config import Config
 from dchat.home.files import put_in_place
-from dchat.home.home import REHEARSAL_PREFIX, Home, load_genesis, load_validator_key
+from dchat.home.home import REHEARSAL_PREFIX, Home, load_genesis, load_public_key
 from dchat.home.version import build_version
 from dchat.upkeep.archive import Facts, Told, quiet, read_archive, write_archive
 from dchat.upkeep.copies import DATABASES, Copy, hold_databases, remove_remains
@@ -92,7 +92,7 @@ def _facts_of(home: Home, copy: Copy) -> Facts:
         raise UpkeepError(f"{home.databases}: there is no block yet")
     validator, signed = "", (0, 0, 0)
     if home.validator_key.exists() and home.sign_state.exists():
-        validator = load_validator_key(home).pub_key.address.hex()
+        validator = load_public_key(home).address.hex()
         signed = read_sign_state(home).position
     return Facts(
         chain_id=state.chain_id, genesis_hash=genesis_hash(home), height=state.last_block_height,
@@ -135,7 +135,7 @@ def restore(home: Home, source: Path, *, lock: Lock | None, told: Callable[[Step
 def _is_of_key(home: Home, facts: Facts) -> bool:
     if not facts.validator or not home.validator_key.exists():
         return False
-    return load_validator_key(home).pub_key.address.hex() == facts.validator
+    return load_public_key(home).address.hex() == facts.validator
 
 
 def _check_signed(home: Home, facts: Facts) -> None:

@@ -17,7 +17,7 @@ from consensus.privval.record import read_record, slots_path, write_record
 from consensus.system.disk import OsDisk
 from consensus.system.files import replace_durably
 from dchat.home.errors import HomeError
-from dchat.home.home import Home, load_genesis, load_validator_key
+from dchat.home.home import Home, load_genesis, load_public_key
 from dchat.upkeep.errors import UpkeepError
 
 FORMAT: Final = "1"
@@ -53,7 +53,7 @@ def read_sign_state(home: Home) -> SignState:
 
 
 def _address(home: Home) -> bytes | None:
-    return load_validator_key(home).pub_key.address if home.validator_key.exists() else None
+    return load_public_key(home).address if home.validator_key.exists() else None
 
 
 def raise_sign_state(home: Home, position: Position) -> bool:
@@ -82,7 +82,7 @@ def export_record(home: Home) -> str:
     if slots_path(home.sign_state).exists():
         write_record(OsDisk(), home.sign_state, state)
     height, round, step = state.position
-    key = load_validator_key(home).pub_key
+    key = load_public_key(home)
     row = {
         "address": key.address.hex(),
         "pub_key": key.bytes.hex(),
@@ -116,7 +116,7 @@ def import_record(home: Home, text: bytes) -> tuple[Position | None, Position]:
 
 
 def _position_of(home: Home, text: bytes) -> Position:
-    address, chain_id = load_validator_key(home).pub_key.address.hex(), load_genesis(home).chain_id
+    address, chain_id = load_public_key(home).address.hex(), load_genesis(home).chain_id
     if len(text) > BYTES_MAX:
         raise UpkeepError(f"the record has more than {BYTES_MAX} bytes")
     try:

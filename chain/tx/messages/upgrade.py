@@ -6,9 +6,10 @@ from typing import Final, NamedTuple, TypeAlias
 
 from chain.tx import gas
 from chain.tx.errors import InvalidField
+from chain.tx.messages.economy import ConsensusSigner
 from chain.tx.messages.kinds import BRIDGE, Kind
 from crypto.hash import ADDRESS_BYTES, HASH_BYTES, sha256
-from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES, PrivKey
+from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES
 from proto.dchat.v1 import tx_pb2 as pb
 
 NAME_BYTES_MAX: Final = 64
@@ -69,7 +70,7 @@ def readiness_hash(chain_id: str, message: AnnounceReadiness) -> bytes:
     return sha256(READINESS_DOMAIN + chain_id.encode() + b"\x00" + body.SerializeToString(deterministic=True))
 
 
-def sign_readiness(key: PrivKey, chain_id: str, unsigned: AnnounceReadiness) -> AnnounceReadiness:
+def sign_readiness(key: ConsensusSigner, chain_id: str, unsigned: AnnounceReadiness) -> AnnounceReadiness:
     """key: the consensus key that `unsigned` names."""
     assert unsigned.consensus_key == key.pub_key.bytes, unsigned
     return unsigned._replace(signature=key.sign(readiness_hash(chain_id, unsigned)))

@@ -33,11 +33,11 @@ from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES, PrivKey
 from dchat.cli.commands.query_commands import plain, query
 from dchat.cli.commands.tx_commands import send, sending, tx
 from dchat.cli.terminal.ask import Address, Amount, ChainId, height_option, limit_option, node_option, run
-from dchat.cli.terminal.base import Command, Exit, Group, Refusal, current_home, read_input, show_json
+from dchat.cli.terminal.base import Command, Exit, Group, Refusal, read_input, show_json
+from dchat.cli.terminal.own_key import own_key
 from dchat.cli.terminal.trust import signing_facts
 from dchat.client.client import Client, whole_param
 from dchat.home.errors import HomeError
-from dchat.home.home import load_validator_key
 from proto.dchat.v1 import staking_service_pb2 as pb
 from proto.dchat.v1 import state_pb2
 
@@ -78,7 +78,7 @@ def consensus_key(text: str | None) -> ConsensusSigner | bytes:
     """From base64 or hex (a public key alone), a priv_validator_key.json, or the home's key. Raises Refusal."""
     if text is None:
         try:
-            return load_validator_key(current_home()[0])
+            return own_key()
         except HomeError as error:
             raise Refusal(f"no consensus key: give --consensus-key, or --home with one ({error})") from None
     if text.endswith(".json"):

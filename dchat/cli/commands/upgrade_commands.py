@@ -25,11 +25,11 @@ from dchat.app.build_plan import UPGRADES
 from dchat.cli.commands.tx_commands import send, sending
 from dchat.cli.terminal.ask import Hash, account_from, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, current_home, echo, show_json
+from dchat.cli.terminal.own_key import own_key
 from dchat.cli.terminal.trust import signing_facts
 from dchat.client.client import Client
 from dchat.home import logs
 from dchat.home.errors import AlreadyRunning, HomeError
-from dchat.home.home import load_validator_key
 from dchat.home.home_lock import hold_home
 from dchat.home.version import build_version
 from dchat.node.errors import CannotUpgrade, RehearsalFailed
@@ -149,9 +149,8 @@ def cancel(**options: Any) -> None:
 @sending
 def ready(named: tuple[str, ...], software: str, withdraw: bool, **options: Any) -> None:
     """Announce, signed with this home's consensus key, which upgrades this validator can run."""
-    home = current_home()[0]
     try:
-        key = load_validator_key(home)
+        key = own_key()
     except HomeError as error:
         raise Refusal(str(error), Exit.USAGE) from None
     who = account_from(options["sender"])

@@ -27,7 +27,7 @@ from dchat.cli.database.group import (
 )
 from dchat.cli.terminal.base import Command, Exit, Refusal, echo, show_json
 from dchat.home.errors import HomeError
-from dchat.home.home import Home, load_genesis, load_validator_key
+from dchat.home.home import Home, load_genesis, load_public_key
 from dchat.node.runtime import GENESIS_KEY
 from dchat.upkeep.copies import DATABASES, Copy
 from dchat.upkeep.verify import verify
@@ -91,11 +91,11 @@ def _damaged_documents(home: Home, copy: Copy) -> Iterator[str]:
 
 def _check_key(home: Home) -> None:
     """Raises HomeError."""
-    key = load_validator_key(home)
+    key = load_public_key(home)
     if not home.sign_state.exists():
         return
     try:
-        why = record_fault(read_record(OsDisk(), home.sign_state, key.pub_key.address), key.pub_key)
+        why = record_fault(read_record(OsDisk(), home.sign_state, key.address), key)
     except InvalidFile as error:
         why = str(error)
     if why:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from consensus.p2p.conn.node_key import is_node_id
 from consensus.privval.channel import SignerAddress
 from consensus.privval.errors import BadSignerAddress
 from consensus.system.files import write_new_secret
+from dchat.cli.database.key_commands import OWN_COMMANDS, file_options, files_of, hsm_flags, hsm_options
 from dchat.cli.terminal.ask import ChainId
 from dchat.cli.terminal.base import (
     Command,
@@ -30,17 +29,8 @@ from dchat.home import logs
 from dchat.home.errors import HomeError
 from dchat.home.home import Home, load_genesis
 from dchat.home.home_lock import hold_home
-from dchat.signer.files import SignerFiles
 from dchat.upkeep.errors import UpkeepError
 from dchat.upkeep.sign_record import BYTES_MAX, export_record, import_record, position_text
-
-
-def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The files of a signer that has no home."""
-    place = click.Path(dir_okay=False, path_type=Path)
-    for name, what in (("--state-file", "Its record"), ("--key-file", "The consensus key")):
-        command = click.option(name, type=place, help=f"{what}, instead of the home's.")(command)
-    return command
 
 
 @click.group("signer", cls=Group, invoke_without_command=True)
@@ -50,18 +40,22 @@ def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "--allow-node-id", metavar="ID", help="Sign for this node alone, over TCP; `dchat signer` learns it there."
 )
 @file_options
+@hsm_options
 @click.option("--log-level", help="debug, info, warning or error.")
 @click.option("--json-logs", is_flag=True, help="JSON lines instead of key=value.")
 @click.pass_context
 def signer(
     context: click.Context,
+    /,
     connect: str | None,
     chain_id: str | None,
     allow_node_id: str | None,
     key_file: Path | None,
     state_file: Path | None,
+    passphrase_file: Path | None,
     log_level: str | None,
     json_logs: bool,
+    **hsm: Any,
 ) -> None:
     """Sign for a validator on another machine, ours or a CometBFT node, until SIGTERM or Ctrl-C: the key stays here.
 
@@ -74,10 +68,11 @@ def signer(
         raise click.UsageError("missing --connect: where the validator listens")
     from dchat.signer.process import SignerOptions, run_signer
 
-    config = load_config(home_root(), flags={"log.level": log_level, "log.json_lines": json_logs or None}).config
+    flags = {"log.level": log_level, "log.json_lines": json_logs or None, **hsm_flags(hsm)}
+    config = load_config(home_root(), flags=flags).config
     home = Home.of(home_root(), config)
     logs.configure(level=config.log.level, json_lines=config.log.json_lines, name="signer")
-    files = _files(key_file, state_file)
+    files = files_of(key_file, state_file, passphrase_file)
     try:
         address = SignerAddress.parse(connect)
         chain_id = chain_id or (load_genesis(home).chain_id if home.genesis.exists() and key_file is None else None)
@@ -87,7 +82,7 @@ def signer(
         raise click.UsageError("missing --chain-id: there is no genesis in the home that would tell it")
     if allow_node_id and not is_node_id(allow_node_id):
         raise click.UsageError(f"--allow-node-id: {allow_node_id!r} is no node id: 40 hex characters, lower case")
-    options = SignerOptions(chain_id, address, allow_node_id or "")
+    options = SignerOptions(chain_id, address, allow_node_id or "", config.hsm, home.root)
     if key_file is not None:
         code = run_signer(files, options)
     else:
@@ -100,50 +95,8 @@ def signer(
         raise SystemExit(code)
 
 
-def _files(key_file: Path | None, state_file: Path | None) -> SignerFiles:
-    if (key_file is None) != (state_file is None):
-        raise click.UsageError("--key-file and --state-file are given together: a record is of one key")
-    if key_file is None or state_file is None:
-        return SignerFiles.of(current_home()[0])
-    return SignerFiles(key_file.expanduser().absolute(), state_file.expanduser().absolute())
-
-
-@signer.command("init", cls=Command)
-@file_options
-def init_command(key_file: Path | None, state_file: Path | None) -> None:
-    """Make a new consensus key with its empty record, and the key that its connection shows. Nothing is overwritten."""
-    files = _files(key_file, state_file)
-    with _plainly():
-        files.make()
-        _show(files)
-
-
-@signer.command("show", cls=Command)
-@file_options
-def show_command(key_file: Path | None, state_file: Path | None) -> None:
-    """What a validator is told of this signer: public key, address, id. Nothing of it is secret."""
-    files = _files(key_file, state_file)
-    with _plainly():
-        _show(files)
-
-
-@contextlib.contextmanager
-def _plainly() -> Iterator[None]:
-    """Errors as one line. Without `dchat.cli.database.group`, which needs a node's rooms: this starts quickly."""
-    try:
-        yield
-    except HomeError as error:
-        raise Refusal(str(error), Exit.USAGE) from None
-
-
-def _show(files: SignerFiles) -> None:
-    """Raises HomeError, OSError."""
-    key = files.load_key()
-    echo(f"key file {files.key}")
-    echo(f"record {files.state}")
-    echo(f"public key {key.pub_key.bytes.hex()}")
-    echo(f"validator address {key.pub_key.address.hex()}")
-    echo(f"signer id {files.load_node_key().id}")
+for command in OWN_COMMANDS:
+    signer.add_command(command)
 
 
 @signer.command("export", cls=Command)

@@ -23,7 +23,8 @@ from dchat.config.pages import example_toml
 from dchat.devnet.network import DEFAULT_CHAIN_ID, NetworkError, genesis_economics
 from dchat.home import identity
 from dchat.home.errors import HomeError
-from dchat.home.home import Home, load_genesis, load_validator_key, make_keys, write_genesis
+from dchat.home.home import Home, load_genesis, load_key_file, make_keys, write_genesis
+from dchat.home.key_file import KeyFile
 from genesis.build import build_genesis, stake_of
 
 TRIED_BYTES_MAX: Final = 16 * MIB  # some 150,000 accounts
@@ -80,7 +81,7 @@ def make_home(
         if genesis_file is not None:
             write_genesis(home, read_input(genesis_file, GENESIS_BYTES_MAX).decode())
         else:
-            key, operator = load_validator_key(home), identity.load(home.identity)
+            key, operator = load_key_file(home), identity.load(home.identity)
             write_genesis(home, single_validator_genesis(config, chain_id, key, operator.address).dumps())
         made.append(home.genesis)
     load_genesis(home)
@@ -120,7 +121,7 @@ def read_genesis(path: Path) -> GenesisDoc:
         raise HomeError(f"{path}: {error}") from None
 
 
-def single_validator_genesis(config: Config, chain_id: str, key: PrivKey, operator: bytes) -> GenesisDoc:
+def single_validator_genesis(config: Config, chain_id: str, key: PrivKey | KeyFile, operator: bytes) -> GenesisDoc:
     """A chain whose only validator is this node, and whose operator (an address) has the initial stake's worth beside
     the stake. Raises InvalidGenesis, InvalidAppState, ValueError."""
     stake = config.staking.initial_stake

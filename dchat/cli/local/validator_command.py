@@ -11,9 +11,11 @@ import click
 from consensus.documents.genesis import GenesisDoc
 from consensus.formats.errors import InvalidFile
 from consensus.p2p.conn.node_key import NodeKey
+from consensus.privval.errors import KeyLost
 from consensus.privval.record import read_record
 from consensus.privval.signer import RECORD_DAMAGED, record_fault
 from consensus.system.disk import OsDisk
+from dchat.cli.database.key_commands import HSM_FLAGS, hsm_flags, hsm_options
 from dchat.cli.local.home_commands import check_home, make_home, read_genesis
 from dchat.cli.local.recover_command import recover
 from dchat.cli.terminal.ask import ChainId
@@ -28,30 +30,22 @@ from dchat.cli.terminal.base import (
     load_config,
     unreadable,
 )
-from dchat.cli.terminal.later import not_in_this_build
 from dchat.config import Config, Loaded
 from dchat.home import identity
 from dchat.home.errors import HomeError
-from dchat.home.home import Home, check_sign_state, load_genesis, load_validator_key
+from dchat.home.home import Home, check_sign_state, load_genesis, load_key_file, load_public_key
 from dchat.node.errors import CannotUpgrade, TooFewHandles
 from dchat.node.upgrade import Swap
 from dchat.retention.room import NoRoom
+from dchat.signer.choice import check_choice, home_key
+from dchat.signer.held import PROBE
 from genesis.digest import genesis_digest
-
-# Flags of the operator contract that later builds bring: click name -> as written.
-LATER_FLAGS: Mapping[str, str] = {
-    "hsm": "--hsm",
-    "pkcs11_library": "--pkcs11-library",
-    "pkcs11_slot": "--pkcs11-slot",
-    "pkcs11_pin_file": "--pkcs11-pin-file",
-    "kms_key_id": "--kms-key-id",
-    "aws_region": "--aws-region",
-}
 
 
 @click.group(cls=Group, invoke_without_command=True)
 @click.option("--config", "config_file", type=InputFile(), help="The option file.")
 @click.option("--identity", "identity_file", help="The operator's key, from `dchat keygen`.")
+@click.option("--passphrase-file", help="Holds the passphrase of an encrypted key file. Default: it is asked for.")
 @click.option("--chain-id", type=ChainId(), help="The chain that the genesis must be of; of a new one.")
 @click.option("--listen", help="Where peers reach this node: host:port or /ip4/HOST/tcp/PORT.")
 @click.option(
@@ -79,12 +73,7 @@ LATER_FLAGS: Mapping[str, str] = {
 @click.option("--json-logs", is_flag=True, default=None, help="JSON lines instead of key=value.")
 @click.option("--validate", is_flag=True, help="Check options and files, say what is wrong, start nothing.")
 @click.option("--dry-run", is_flag=True, help="As --validate, and say what would be made and opened.")
-@click.option("--hsm", is_flag=True, hidden=True)
-@click.option("--pkcs11-library", hidden=True)
-@click.option("--pkcs11-slot", hidden=True)
-@click.option("--pkcs11-pin-file", hidden=True)
-@click.option("--kms-key-id", hidden=True)
-@click.option("--aws-region", hidden=True)
+@hsm_options
 @click.option(
     "--replay-from-genesis",
     is_flag=True,
@@ -120,9 +109,6 @@ def validator(context: click.Context, /, **given: object) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    for name, flag in LATER_FLAGS.items():
-        if given[name]:
-            raise not_in_this_build(flag)
     start = prepare(given)
     if given["replay_from_genesis"]:
         _replay(start, replace=bool(given["replace_state"]))
@@ -172,6 +158,8 @@ def prepare(given: Mapping[str, object]) -> Start:
         "validator.identity_file": _absolute(given["identity_file"]),
         "validator.chain_id": given["chain_id"],
         "validator.data_dir": _absolute(data_dir),
+        "validator.passphrase_file": _absolute(given["passphrase_file"]),
+        **hsm_flags({name: given[name] for name in HSM_FLAGS}),
         "node.proxy_app": given["proxy_app"],
         "network.listen_address": given["listen"],
         "network.rpc_listen_address": given["rpc_listen"],
@@ -219,6 +207,7 @@ def _check_files(start: Start) -> None:
     home, config = start.home, start.loaded.config
     Swap.of(home, config)
     if home.validator_key.exists():
+        check_choice(load_key_file(home), config.hsm)
         check_sign_state(home)
         _check_record(home)
     if home.node_key.exists():
@@ -245,13 +234,25 @@ def _check_files(start: Start) -> None:
 
 def _check_record(home: Home) -> None:
     """That the key and its record of signing are what was written. Raises HomeError, Refusal, OSError."""
-    key = load_validator_key(home)
+    key = load_public_key(home)
     try:
-        why = record_fault(read_record(OsDisk(), home.sign_state, key.pub_key.address), key.pub_key)
+        why = record_fault(read_record(OsDisk(), home.sign_state, key.address), key)
     except InvalidFile as error:
         why = str(error)
     if why:
         raise Refusal(f"{home.sign_state}: {why}. {RECORD_DAMAGED}", Exit.DISK)
+
+
+def _check_key(start: Start) -> None:
+    """That the key can be had: of an encrypted file the passphrase is right, a token or a service signs. Raises
+    HomeError."""
+    if not start.home.validator_key.exists():
+        return
+    key = home_key(start.home, start.loaded.config)
+    try:
+        key.sign(PROBE)
+    except KeyLost as error:
+        raise HomeError(str(error)) from None
 
 
 def _check_chain(path: Path, genesis: GenesisDoc, config: Config) -> None:
@@ -282,6 +283,7 @@ def _tell(start: Start, *, dry_run: bool) -> None:
     _guard(lambda: _check_files(start))
     _guard(lambda: _check_start(start))
     _guard(lambda: _check_machine(start))
+    _guard(lambda: _check_key(start))
     for warning in start.loaded.warnings:
         echo(f"warning: {warning}")
     if dry_run:

@@ -16,7 +16,7 @@ from consensus.p2p.conn.packets import uvarint
 from consensus.privval import remote
 from consensus.privval.channel import MESSAGE_BYTES_MAX, Channel, SignerAddress, dial
 from consensus.privval.errors import SignerLinkLost
-from consensus.privval.remote import RemoteKey, RemoteSigner
+from consensus.privval.remote import RemoteKey, RemoteSigner, SignerDoor
 from consensus.privval.serving import SignerService
 from consensus.privval.signer import FileSigner
 from consensus.simulation.disk import SimulatedDisk
@@ -84,6 +84,7 @@ async def bench(
         signer = RemoteSigner.open(disk, OURS, key, CHAIN, InlineWorkers())
         await signer.door.listen()
         if tcp:
+            assert isinstance(signer.door, SignerDoor)
             address = SignerAddress("127.0.0.1", signer.door.port)
         made = Bench(disk, signer, address)
         try:

@@ -164,8 +164,6 @@ def test_validator_takes_every_flag_of_the_contract() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("validator", "--hsm", "--pkcs11-library", "/l.so", "--pkcs11-slot", "0", "--pkcs11-pin-file", "/pin"),
-        ("validator", "--hsm", "--kms-key-id", "k", "--aws-region", "r"),
         ("network", "peer-list"),
         ("benchmark", "relay", "--duration", "60s", "--message-rate", "1000"),
         ("relay",),

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,26 +13,10 @@ from consensus.system.disk import OsDisk
 from dchat.devnet.leases import free_ports
 from dchat.devnet.network import make_network
 from dchat.home.home import Home
-from dchat.signer.files import SignerFiles
-from tests.support.node.remote import down, move_key
+from tests.support.node.remote import down, move_key, signing
 from tests.support.node.running import QUICK, running_node, until
 
 KILLS = 3
-
-
-@contextlib.asynccontextmanager
-async def signing(files: SignerFiles, address: str, chain_id: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Killed at the end: kill -9."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "dchat", "signer", "--connect", address, "--chain-id", chain_id,
-        "--key-file", str(files.key), "--state-file", str(files.state), stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
 
 
 @pytest.mark.network

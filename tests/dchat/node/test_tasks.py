@@ -39,6 +39,7 @@ MAKERS = {
     "consensus/system/aside.py": "a job that fails is logged, and the next begins",
     "consensus/p2p/switch.py": "its task group, whose end `Switch.ended` raises",
     "consensus/p2p/tasks.py": "the switch's children begin anew and tell it",
+    "consensus/privval/held.py": "it connects to its key; a loss is told, and the door closes it",
     "consensus/privval/remote.py": "it pings its signer; a loss is told, and the door closes it",
     "dchat/signer/process.py": "the process awaits it, and ends by what it raises",
     "dchat/sql/feed.py": "its session awaits it, and ends by what it raises",

@@ -64,7 +64,8 @@ def go_tool(name: str, package: str, version: str) -> Path:
 
 
 def deb_tool(name: str, package: str) -> Path:
-    """A program of a Debian package that is not installed: it would start a service. Fetched once and unpacked."""
+    """A file, mostly a program, of a Debian package that is not installed: it would start a service. Fetched once and
+    unpacked."""
     if (there := shutil.which(name)) is not None:
         return Path(there)
     folder = cache() / "deb" / package
@@ -91,7 +92,7 @@ def deb_tool(name: str, package: str) -> Path:
 
 def _program_in(folder: Path, name: str) -> Path | None:
     """Of an unpacked Debian package."""
-    places = (folder / "usr" / "bin" / name, folder / "usr" / "sbin" / name)
+    places = (folder / "usr" / "bin" / name, folder / "usr" / "sbin" / name, folder / "usr" / "lib" / "softhsm" / name)
     return next((path for path in places if path.exists()), None)
 
 

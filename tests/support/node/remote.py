@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import shutil
+import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from dchat.devnet.network import Network
@@ -32,3 +36,20 @@ def move_key(network: Network, folder: Path, address: str) -> SignerFiles:
 
 def down(running: Running) -> dict[str, str]:
     return running.node.views.faults.down
+
+
+@contextlib.asynccontextmanager
+async def signing(
+    files: SignerFiles, address: str, chain_id: str, *flags: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`dchat signer` as a process. Killed at the end: kill -9."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "dchat", "signer", "--connect", address, "--chain-id", chain_id,
+        "--key-file", str(files.key), "--state-file", str(files.state), *flags, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

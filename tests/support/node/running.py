@@ -17,9 +17,10 @@ from dchat.config import load
 from dchat.devnet.leases import free_ports
 from dchat.devnet.network import Network, Pace, make_network
 from dchat.home import identity
-from dchat.home.home import Home, load_genesis, load_validator_key, remote_key
+from dchat.home.home import Home, load_genesis
 from dchat.home.identity import Identity
 from dchat.node.runtime import Node
+from dchat.signer.choice import node_key_of
 
 QUICK = Pace(block_time=100, timeout_propose=1_000, timeout_prevote=200, timeout_precommit=200, timeout_commit=0)
 
@@ -109,7 +110,7 @@ async def running_node(
         config,
         load_genesis(home),
         node_key=node_key,
-        validator_key=remote_key(home, config, node_key) or load_validator_key(home),
+        validator_key=node_key_of(home, config, node_key),
         fatal=lambda code, line: failures.append((code, line)),
     )
     await node.start()

@@ -1,0 +1,33 @@
+"""The home's consensus key, for what a command has it sign: from its file, a token or a service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chain.tx.messages.economy import ConsensusSigner
+from consensus.privval.errors import KeyLost
+from crypto.keys import PubKey
+from dchat.cli.terminal.base import Exit, Refusal, current_home
+from dchat.signer.choice import home_key
+
+
+@dataclass(frozen=True)
+class OwnKey:
+    """What cannot be had is a Refusal."""
+
+    key: ConsensusSigner
+
+    @property
+    def pub_key(self) -> PubKey:
+        return self.key.pub_key
+
+    def sign(self, message: bytes) -> bytes:
+        try:
+            return self.key.sign(message)
+        except KeyLost as error:
+            raise Refusal(str(error), Exit.USAGE) from None
+
+
+def own_key() -> OwnKey:
+    """Raises HomeError."""
+    return OwnKey(home_key(*current_home()))
