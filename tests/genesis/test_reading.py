@@ -25,7 +25,8 @@ NOW_NS = 1_700_000_000 * 10**9
 HEAD = {"chain_id": "pieces-1", "genesis_time": "2026-01-02T03:04:05Z"}
 
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(-(10**20), 10**20), st.floats(allow_nan=False), st.text(max_size=4),
+    st.none(), st.booleans(), st.integers(-(10**20), 10**20), st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=4),
     st.sampled_from(["\x000\x00", "\x001\x00", "\\u00000\\u0000", "ä\u2028\U0001f600", '"', "]", "},{"]),
 )  # fmt: skip
 NAMES = st.one_of(st.sampled_from(["app_state", "exported", "chunks", "accounts", "b", "a"]), st.text(max_size=3))
