@@ -24,6 +24,8 @@ from consensus.p2p.config import SwitchConfig
 from consensus.p2p.conn.node_info import NodeInfo
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.p2p.switch import Switch
+from consensus.privval.held import HeldKey
+from consensus.privval.remote import RemoteSigner
 from consensus.privval.signer import FileSigner, Signer
 from consensus.simulation.clock import Delays, SimClock, SimWorkers, Wall
 from consensus.simulation.home import DATA, SimHome, Strike
@@ -39,6 +41,7 @@ from dchat.app.snapshots import Shelf
 from dchat.node.runtime import MEMPOOL
 from dchat.retention.retention import Policy, Retention
 from dchat.simulation import side
+from dchat.simulation.held import SimHolder
 from dchat.simulation.laws import Judge
 from dchat.simulation.plan import HOURS_MS, Plan
 from dchat.simulation.side import PLANTED, Bystander, Injected, WatchedFaults
@@ -209,7 +212,7 @@ class SimNode:
         app = DchatApplication(stores, retain_blocks=PRUNING.blocks, shelf=shelf)
         switch = self._switch(clock)
         engine = await Engine.open(
-            app, self.genesis, key=self.key, switch=switch, software="simulation", fatal=self._fatal,
+            app, self.genesis, key=self._signing_key(), switch=switch, software="simulation", fatal=self._fatal,
             on_halt=lambda halt: self._fatal(0, f"halted: {halt}"),
             machine=Machine(
                 disk=disk, clock=clock, workers=workers, chance=self.rng, drive=delays.drive,
@@ -251,6 +254,15 @@ class SimNode:
             app, executor, pool, journal, driver, switch, gossip, tasks, bystander, retention, engine, maker
         )
         await self._start()
+
+    def _signing_key(self) -> Ed25519PrivKey | HeldKey:
+        """Of this life."""
+        if self.place not in self.plan.held:
+            return self.key
+        rng = random.Random(f"held {self.name} {self.starts} {self.plan.seed}")
+        return SimHolder(
+            self.key, self.name, self.judge, rng, now_s=lambda: self.loop.now_s, is_calm=lambda: self.is_calm
+        ).key
 
     def _shelf(self) -> Shelf:
         kind = FalseShelf if self.place in self.plan.false_shelves else Shelf
@@ -299,6 +311,8 @@ class SimNode:
         parts.tasks.side(MEMPOOL, parts.pool.run, needed=True)
         await parts.switch.start()
         parts.tasks.vital("p2p", parts.switch.ended)
+        if isinstance(parts.engine.signer, RemoteSigner):
+            await parts.engine.signer.door.listen()
         await parts.gossip.start()
         parts.tasks.side("restore journal", self._restore)
         parts.is_started = True
@@ -326,6 +340,8 @@ class SimNode:
                 await step()
             except Exception as error:
                 errors.append(error)
+        if isinstance(parts.engine.signer, RemoteSigner):
+            await parts.engine.signer.door.close()
         await parts.tasks.stop()
         await parts.journal.close()
         parts.engine.close()

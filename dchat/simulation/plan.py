@@ -36,7 +36,8 @@ class Plan:
     calm_load_s, heights_after: what must still come after the last fault.
     snapshot_every: heights between two snapshots of each node; 0: none are taken. chunk_bytes: of theirs, about.
     join_at_s: when the last place, an observer's, begins, by a snapshot; 0: with the others, by blocks. false_shelves:
-    who offers snapshots of no height, and serves false chunks.
+    who offers snapshots of no height, and serves false chunks. held: whose keys are held elsewhere, by what is slow,
+    fails, answers late and goes away.
     """
 
     seed: int
@@ -75,6 +76,7 @@ class Plan:
     chunk_bytes: int = 0
     join_at_s: float = 0.0
     false_shelves: frozenset[int] = frozenset()
+    held: frozenset[int] = frozenset()
 
     @property
     def joiner(self) -> int | None:
@@ -235,6 +237,14 @@ def _late(seed: int) -> Plan:
     )
 
 
+def _signers(seed: int) -> Plan:
+    """Keys that are held elsewhere."""
+    rng = random.Random(f"signers {seed}")
+    plan = _short(rng, seed)
+    held = frozenset(place for place in range(len(plan.powers)) if rng.random() < 0.6)
+    return replace(plan, held=held or frozenset({0}), crash_every_s=rng.choice((1.5, 4.0, NEVER_S)))
+
+
 def _liars(seed: int) -> Plan:
     """Liars with and without stake, below a third of the power in all."""
     rng = random.Random(f"liars {seed}")
@@ -330,6 +340,9 @@ PROFILES: dict[str, Profile] = {
     "clocks": Profile(_clocks, "less than a third of the power has clocks that are hours off, drift and jump"),
     "wild-clocks": Profile(_wild_clocks, "every clock is wrong, each otherwise"),
     "late": Profile(_late, "threads, disks and processes stall, some for seconds; proposals lose their rounds"),
+    "signers": Profile(
+        _signers, "keys are held elsewhere, by what is slow, fails, answers late, goes away; nodes stop"
+    ),
     "liars": Profile(_liars, "up to a third of the power lies, beside peers without stake who do"),
     "rivals": Profile(_rivals, "a lying proposer puts a new block against the one that is being decided"),
     "side": Profile(_side, "some call of some part of a node raises, in place of its work or after it"),

@@ -159,6 +159,16 @@ def test_a_signer_that_forgets_is_found() -> None:
     assert laws_broken(forget_the_height, many_crashes, law="no key signs twice")
 
 
+def held_elsewhere(plan: Plan) -> Plan:
+    return replace(many_crashes(plan), held=frozenset(range(4)))
+
+
+def test_a_key_that_is_held_elsewhere_is_asked_for_nothing_twice_whatever_becomes_of_its_answers() -> None:
+    """Failure 11; and that its record in front is what keeps it from it."""
+    assert not laws_broken(change=held_elsewhere, seeds=2)
+    assert laws_broken(forget_the_height, held_elsewhere, law="no key signs twice")
+
+
 def with_a_liar(plan: Plan) -> Plan:
     return replace(many_crashes(plan), twin=3, crash_every_s=NEVER_S, slow_ms=(0,) * 5, skew_ms=(0,) * 5, faults_s=5)
 
