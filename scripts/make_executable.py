@@ -80,7 +80,17 @@ def project_wheel(folder: Path, plan: Path | None, version: str | None) -> tuple
     out = folder / "own"
     pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", out, tree, SOURCE_DATE_EPOCH=EPOCH)
     (wheel,) = out.glob("*.whl")
-    return wheel.name.split("-")[1], wheel
+    return wheel.name.split("-")[1], packed(wheel, folder)
+
+
+def packed(wheel: Path, output: Path) -> Path:
+    """The wheel once more, as any machine would pack it."""
+    made = output / wheel.name
+    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
+        names = [entry.filename for entry in source.infolist() if not entry.is_dir()]
+        for name in sorted(names, key=lambda name: (".dist-info/" in name, name)):  # what is read first stands last
+            add(archive, name, source.read(name))
+    return made
 
 
 def dependencies(python: str) -> list[Path]:

@@ -10,7 +10,6 @@ import argparse
 import hashlib
 import shutil
 import tempfile
-import zipfile
 from pathlib import Path
 
 import make_executable as executable
@@ -38,7 +37,7 @@ def build(folder: Path, output: Path, pythons: list[str]) -> list[Path]:
     version, own = executable.project_wheel(folder, None, None)
     program = output / f"dchat-{version}"
     executable.write(program, version, own, {python: executable.dependencies(python) for python in pythons})
-    return [program, packed(own, output), packed(client_wheel(folder), output)]
+    return [program, Path(shutil.copy(own, output)), executable.packed(client_wheel(folder), output)]
 
 
 def client_wheel(folder: Path) -> Path:
@@ -55,16 +54,6 @@ def client_wheel(folder: Path) -> Path:
     )  # fmt: skip
     (wheel,) = out.glob("*.whl")
     return wheel
-
-
-def packed(wheel: Path, output: Path) -> Path:
-    """The wheel once more, as any machine would pack it."""
-    made = output / wheel.name
-    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
-        names = [entry.filename for entry in source.infolist() if not entry.is_dir()]
-        for name in sorted(names, key=lambda name: (".dist-info/" in name, name)):  # what is read first stands last
-            executable.add(archive, name, source.read(name))
-    return made
 
 
 if __name__ == "__main__":

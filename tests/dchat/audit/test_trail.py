@@ -14,7 +14,7 @@ from dchat.audit.trail import FIRST, TORN, AuditBroken, AuditError, Trail
 from dchat.cli.main import dchat
 from dchat.devnet.leases import free_ports
 from dchat.devnet.network import make_network
-from dchat.devnet.processes import start, stop
+from dchat.devnet.processes import start, stop, wait_for
 
 
 def made(path: Path, lines: int = 5) -> Trail:
@@ -133,6 +133,7 @@ def test_a_nodes_life_and_what_is_done_to_it_are_in_its_log(tmp_path: Path) -> N
     node = network.nodes[0]
     home = network.home_of(node)
     start(network, node)
+    assert wait_for(lambda: "committed" in (home / "validator.log").read_text(), 120)
     stop(network, (node,))
 
     def call(*words: str) -> tuple[int, str]:
