@@ -21,7 +21,7 @@ from dchat.cli.top import tables
 from dchat.cli.top.readings import Reading, Watch
 
 EVERY_S: Final = 1.0
-NARROW: Final = 110  # columns: below it the tables stand one above the other
+WIDE: Final = 110  # columns: below it the tables stand one above the other
 STYLES: Final = {"nil": "yellow", "proposes": "cyan", "stopped": "red"}
 
 CSS = """
@@ -31,8 +31,8 @@ DataTable { height: auto; max-height: 100%; border-title-color: $text; }
 #nodes { max-height: 40%; border: round $primary; }
 #about { height: 1fr; grid-size: 2; grid-columns: 3fr 4fr; grid-rows: 3fr 2fr; }
 #about DataTable { height: 100%; border: round $primary-darken-2; }
-#about.narrow { grid-size: 1; grid-columns: 1fr; grid-rows: auto; overflow-y: auto; }
-#about.narrow DataTable { height: auto; max-height: 16; }
+Screen.-narrow #about { grid-size: 1; grid-columns: 1fr; grid-rows: auto; overflow-y: auto; }
+Screen.-narrow #about DataTable { height: auto; max-height: 16; }
 DataTable:focus { border: round $accent; }
 """
 
@@ -43,6 +43,7 @@ class Top(App[None]):
     CSS = CSS
     TITLE = "dchat top"
     ENABLE_COMMAND_PALETTE = False
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (WIDE, "-wide")]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "Quit"),
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
@@ -85,9 +86,6 @@ class Top(App[None]):
                     self.show_readings()
                     self.rounds += 1
                 await asyncio.sleep(self._every_s)
-
-    def on_resize(self) -> None:
-        self.query_one("#about").set_class(self.size.width < NARROW, "narrow")
 
     # ----------------------------------------------------------------------------------------------- what it shows
 

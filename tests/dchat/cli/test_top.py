@@ -100,9 +100,9 @@ async def test_a_narrow_terminal_has_the_tables_one_above_the_other(node: Runnin
     app = Top(Watch([Watched("one", url_of(node))]), every_s=0.1)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.rounds > 0)
-        assert app.query_one("#about").has_class("narrow")
+        assert app.screen.has_class("-narrow")
         await pilot.resize_terminal(150, 40)
-        await until(pilot, lambda: not app.query_one("#about").has_class("narrow"))
+        await until(pilot, lambda: app.screen.has_class("-wide") and not app.screen.has_class("-narrow"))
 
 
 # ----------------------------------------------------------------------------------------------- its data
