@@ -1,3 +1,3 @@
 """Genesis documents: build, validate, test networks."""
 
-__all__ = ["app_state", "build", "digest", "kept", "reading"]
+__all__ = ["app_state", "build", "ceremony", "digest", "kept", "reading"]

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from consensus.abci_socket.address import parse_address
 from consensus.privval.channel import SignerAddress
 from dchat.config.hsm import HsmSection
-from dchat.config.networks import Networks, comma_separated
+from dchat.config.networks import Networks, PeerAddresses
 from dchat.config.options import Addresses, ChainId, Megabytes, Milliseconds, Port, Seconds, Section, option
 from dchat.config.units import MEGABYTES_MAX, megabytes
 
@@ -102,7 +102,7 @@ class NetworkSection(Section):
         ge=1,
         le=PEERS_MAX,
     )
-    bootstrap_validators: Addresses = option(
+    bootstrap_validators: PeerAddresses = option(
         [],
         "Peers to dial and to redial for ever: /ip4/HOST/tcp/PORT/p2p/ID, /dns4/..., ID@host:port or host:port.",
         env="DCHAT_BOOTSTRAP_NODES",
@@ -156,8 +156,9 @@ class StakingSection(Section):
 
     initial_stake: int = option(
         1_000_000,
-        "Stake of this validator, in tokens. A node whose key is no validator's yet sends it once, from its identity's "
-        "account. 0: it follows without voting.",
+        "Stake of this validator in a genesis that is made of these options, in tokens. On a chain that runs it costs "
+        "nothing: a node makes itself a validator, once, where it is started with --stake N (or "
+        "DCHAT_STAKING__INITIAL_STAKE).",
         ge=0,
         le=TOKENS_MAX,
     )
@@ -438,7 +439,7 @@ class P2PSection(Section):
     """The validators' network in detail."""
 
     external_address: str = option("", "What peers are told to dial, when it is not the listen address.")
-    seeds: Addresses = option([], "Peers that are asked for addresses, then left.")
+    seeds: PeerAddresses = option([], "Peers that are asked for addresses, then left.")
     unconditional_peer_ids: Addresses = option([], "Node ids that no limit turns away.")
     private_peer_ids: Addresses = option([], "Node ids whose addresses are never passed on.")
     max_inbound_peers: int = option(

@@ -14,11 +14,13 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
 from consensus.formats.units import MIB
+from consensus.p2p.conn.address import parse_listen_address
+from consensus.p2p.conn.errors import BadAddress
 from dchat.config.models import Config
 from dchat.config.schedule import next_after
 
@@ -51,6 +53,18 @@ FLAGS = {  # of `dchat validator`, by the option that each sets
     "log.level": "--log-level",
     "log.json_lines": "--json-logs",
 }
+OTHER_NAMES: Final = {  # of the operators' guide: which options of ours each one means
+    ("observability", "metrics_address"): (("observability", "metrics_host"), ("observability", "metrics_port")),
+    ("observability", "health_address"): (("http", "host"), ("observability", "health_port")),
+    ("tracing", "jaeger_endpoint"): (("tracing", "endpoint"),),
+    ("tracing", "otlp_endpoint"): (("tracing", "endpoint"),),
+    ("tracing", "zipkin_endpoint"): (("tracing", "endpoint"),),
+}
+NO_OPTIONS: Final = (  # variables that commands and scripts read
+    "DCHAT_HOME", "DCHAT_NODE", "DCHAT_NODE_TLS_ROOT", "DCHAT_NODE_TLS_CERT", "DCHAT_NODE_TLS_KEY",
+    "DCHAT_NODE_TLS_NAME", "DCHAT_TESTNET_HOME", "DCHAT_BACKUP_PASSPHRASE", "DCHAT_UPGRADE_SWAPPED", "DCHAT_FAULTS",
+    "DCHAT_INTEROP_ROWS", "DCHAT_CACHE_DIR",
+)  # fmt: skip
 FILE_BYTES_MAX = MIB  # an option file; more is something else
 
 
@@ -66,6 +80,13 @@ class Loaded:
     origins: Mapping[str, str]  # "section.key" -> "validator-config.toml", "DCHAT_MAX_PEERS", "--listen"
     warnings: tuple[str, ...] = ()
     file: Path | None = None
+
+    @property
+    def asks_to_stake(self) -> bool:
+        """Whether this node is to make itself a validator: said where it is started, never by a file, which may have
+        been generated or copied."""
+        origin = self.origins.get("staking.initial_stake", "")
+        return self.config.staking.initial_stake > 0 and origin.startswith(("--", "DCHAT_"))
 
 
 @dataclass
@@ -125,9 +146,10 @@ def load(
     flags that were not given. Raises ConfigError with every problem found.
     """
     gathered = _Gathered()
+    variables = os.environ if environment is None else environment
     if file is not None:
         _read_file(file, gathered)
-    _read_environment(os.environ if environment is None else environment, gathered)
+    _read_environment(variables, gathered)
     for name, value in (flags or {}).items():
         if value is not None:
             section, key = name.split(".")
@@ -141,7 +163,8 @@ def load(
     problems = _contradictions(config)
     if problems:
         raise ConfigError("\n".join(problems))
-    return Loaded(config, gathered.origins, tuple(_warnings(config, gathered.origins)), file)
+    said = [*_unknown_variables(variables), *_warnings(config, gathered.origins)]
+    return Loaded(config, gathered.origins, tuple(said), file)
 
 
 def _read_file(file: Path, gathered: _Gathered) -> None:
@@ -157,6 +180,7 @@ def _read_file(file: Path, gathered: _Gathered) -> None:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{file}: is not TOML: {error}") from None
     known = sections()
+    others: list[tuple[str, str, object]] = []
     for section, table in tables.items():
         if section not in known:
             gathered.problems.append(f"{file}: unknown section [{section}]{_nearest(section, known)}")
@@ -164,11 +188,34 @@ def _read_file(file: Path, gathered: _Gathered) -> None:
             gathered.problems.append(f"{file}: {section} is a section: write [{section}]")
         else:
             for key, value in table.items():
-                if key in known[section].model_fields:
+                if (section, key) in OTHER_NAMES:
+                    others.append((section, key, value))
+                elif key in known[section].model_fields:
                     gathered.put(section, key, value, file.name)
                 else:
                     hint = _nearest(key, known[section].model_fields, everywhere=True)
                     gathered.problems.append(f"{file}: unknown key {key} in [{section}]{hint}")
+    for section, key, value in others:
+        _put_other(section, key, value, file, gathered)
+
+
+def _put_other(section: str, key: str, value: object, file: Path, gathered: _Gathered) -> None:
+    """A key of the operators' guide that is called otherwise here. Beside ours it would say one thing twice."""
+    meant = OTHER_NAMES[section, key]
+    values = [value]
+    if len(meant) == 2:  # an address, of which host and port are options of their own
+        try:
+            at = parse_listen_address(str(value))
+        except BadAddress as error:
+            gathered.problems.append(f"{file}: [{section}] {key}: {error}")
+            return
+        values = [at.host, at.port]
+    for (other_section, other_key), one in zip(meant, values, strict=True):
+        if f"{other_section}.{other_key}" in gathered.origins:
+            gathered.problems.append(
+                f"{file}: [{section}] {key} and [{other_section}] {other_key} say one thing: leave one of them out"
+            )
+        gathered.put(other_section, other_key, one, f"{file.name}: {key}")
 
 
 def _read_environment(environment: Mapping[str, str], gathered: _Gathered) -> None:
@@ -187,6 +234,16 @@ def _read_environment(environment: Mapping[str, str], gathered: _Gathered) -> No
             gathered.problems.append(f"{name}: unknown key {key} in [{section}]{hint}")
         else:
             gathered.put(section, key, environment[name], name)
+
+
+def _unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Named, and no more: a cluster sets variables like DCHAT_PORT of its own for a service that is called dchat."""
+    known = [*short_environment_names(), *NO_OPTIONS]
+    return [
+        f"{name} is no variable of this program, and is not read{_nearest(name, known)}"
+        for name in sorted(environment)
+        if name.startswith("DCHAT_") and "__" not in name and name not in known
+    ]
 
 
 def _nearest(word: str, known: Mapping[str, object] | Sequence[str], *, everywhere: bool = False) -> str:
@@ -275,6 +332,12 @@ def _warnings(config: Config, origins: Mapping[str, str]) -> list[str]:
             said.append(f"{origin}: [{section}] {key} has no effect here")
     if config.tracing.enabled or config.observability.tracing_enabled:
         said.append("tracing is switched on, but this build does not trace yet")
+    validator = config.validator
+    if validator.priv_validator_laddr.startswith("tcp://") and not validator.priv_validator_signer_id:
+        said.append(
+            "[validator] priv_validator_signer_id is empty: over TCP whoever says that it has the key may connect, and "
+            "keep the right signer out; `dchat signer show` tells the id"
+        )
     consensus = config.consensus
     if consensus.create_empty_blocks and 0 < consensus.block_time < consensus.timeout_commit:
         said.append(

@@ -1,4 +1,4 @@
-"""A node whose key is no validator yet makes itself one: `dchat validator --stake N`, or `[staking] initial_stake`.
+"""A node whose key is no validator yet makes itself one: `dchat validator --stake N`, never by its option file.
 
 Once, when it has caught up, by a transaction of the operator's identity: a restart hands in the same one, and never a
 second (`dchat.node.own_tx`). It ends when the validator is there, when the chain refused, or when the operator has one
@@ -43,7 +43,7 @@ class Joining:
         self._stake, self._min_self_delegation = stake, min_self_delegation
         self._own = OwnTx(
             node, operator, FILE, purpose="the stake",
-            instead="[staking] initial_stake = 0 (--stake 0), with which this node follows without voting",
+            instead="no --stake, without which this node follows without voting",
         )  # fmt: skip
         self._blocks = NextBlock()
         node.driver.add_saved_listener(SafeListener("joining with a stake", self._blocks, node.views.faults))

@@ -227,13 +227,13 @@ class _Process:
     def _begin_own_tasks(self, node: Node, validator_key: PrivKey | AwayKey) -> None:
         """What the node does for its operator beside following the chain. None of it can stop the node."""
         if isinstance(validator_key, RemoteKey | HeldKey):
-            if self._loaded.origins.get("staking.initial_stake") or self._swap is not None:
+            if self._loaded.asks_to_stake or self._swap is not None:
                 log.warning(
                     "its key is elsewhere, so this node neither stakes nor announces an upgrade by itself: "
                     "docs/signer.md says how that is done where the key is"
                 )
             return
-        if "staking.initial_stake" in self._loaded.origins and node.config.staking.initial_stake:
+        if self._loaded.asks_to_stake:
             self._audit.note("operator key used", purpose="stake, once the account can pay it")
             node.tasks.side("join with a stake", lambda: _join(node, validator_key))
         swap = self._swap
@@ -409,4 +409,7 @@ def _warn_about_genesis(config: Config, node: Node) -> None:
                 chain_value=_plain(theirs),
             )
     if not node.driver.state.validators.by_address(node.views.me.validator_address):
-        log.warning("this node's key is not in the validator set: it follows without voting")
+        log.warning(
+            "this node's key is not in the validator set: it follows without voting; to join it: --stake N, or "
+            "`dchat tx stake create-validator`"
+        )

@@ -43,6 +43,7 @@ from consensus.node.gossip import Gossip
 from consensus.p2p import pex
 from consensus.p2p.addrbook import AddressBook
 from consensus.p2p.config import SwitchConfig
+from consensus.p2p.conn.address import parse_listen_address
 from consensus.p2p.conn.budget import BudgetConfig
 from consensus.p2p.conn.connection import ConnectionConfig
 from consensus.p2p.conn.node_info import NodeInfo
@@ -475,7 +476,7 @@ def moniker_of(config: Config) -> str:
 
 def switch_of(config: Config, node_key: NodeKey, chain_id: str) -> Switch:
     at = config.network.rpc_listen_address
-    told = f"tcp://{at.removeprefix('tcp://')}" if at else ""
+    told = f"tcp://{parse_listen_address(at).host_port}" if at else ""
     tx_index = "on" if config.index.tx_index == "kv" else "off"
     info = NodeInfo(
         node_key.id, "", chain_id, ENGINE_VERSION, b"", moniker_of(config), tx_index=tx_index, rpc_address=told

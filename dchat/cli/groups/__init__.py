@@ -1,1 +1,1 @@
-"""`dchat tx`, `dchat query` and `dchat database`, each with all that joins it."""
+"""`dchat tx`, `query`, `database` and `genesis`, each with all that joins it."""

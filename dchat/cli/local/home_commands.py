@@ -11,19 +11,32 @@ import click
 
 from chain.tx.units import UDCHAT_PER_DCHAT
 from consensus.documents.genesis import GENESIS_BYTES_MAX, GenesisDoc, parse_genesis
+from consensus.documents.json import pub_key_json
 from consensus.formats.errors import InvalidGenesis
 from consensus.formats.units import MIB
+from consensus.p2p.conn.node_key import NodeKey
 from consensus.system.files import write_new
-from crypto.keys import PrivKey
+from crypto.keys import Ed25519PubKey, PrivKey, PubKey
 from dchat.cli.local.network_options import Wanted, network_options
 from dchat.cli.terminal.ask import ChainId
-from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, echo, home_root, load_config, read_input
+from dchat.cli.terminal.base import (
+    Command,
+    Exit,
+    InputFile,
+    Refusal,
+    current_home,
+    echo,
+    home_root,
+    load_config,
+    read_input,
+    show_json,
+)
 from dchat.config import Config
 from dchat.config.pages import example_toml
 from dchat.devnet.network import DEFAULT_CHAIN_ID, NetworkError, genesis_economics
 from dchat.home import identity
 from dchat.home.errors import HomeError
-from dchat.home.home import Home, load_genesis, load_key_file, make_keys, write_genesis
+from dchat.home.home import Home, load_genesis, load_key_file, load_public_key, make_keys, write_genesis
 from dchat.home.key_file import KeyFile
 from genesis.build import build_genesis, stake_of
 
@@ -41,31 +54,76 @@ TRIED_BYTES_MAX: Final = 16 * MIB  # some 150,000 accounts
     type=InputFile(),
     help="Join this chain instead of beginning one.",
 )
-def init(chain_id: str, moniker: str, genesis_file: Path | None) -> None:
+@click.option("--no-genesis", is_flag=True, help="Begin none here: it comes from a ceremony (`dchat genesis install`).")
+def init(chain_id: str, moniker: str, genesis_file: Path | None, no_genesis: bool) -> None:
     """Make a node's home: options, identity, keys, record of signatures, genesis. What is there already stays."""
     root = home_root()
     config = load_config(root).config
+    if no_genesis and genesis_file is not None:
+        raise click.UsageError("--genesis and --no-genesis exclude each other")
     try:
-        made = make_home(root, config, chain_id=chain_id, moniker=moniker, genesis_file=genesis_file)
+        made = make_home(
+            root, config, chain_id=chain_id, moniker=moniker, genesis_file=genesis_file, begins=not no_genesis
+        )
     except (HomeError, ValueError) as error:
         raise Refusal(str(error), Exit.USAGE) from None
     for path in made:
         echo(f"made {path}")
     if not made:
         echo(f"{root} is complete already")
+    echo(f"this node's id is {NodeKey.load(Home.of(root, config).node_key).id}")
+
+
+@click.command("show-node-id", cls=Command)
+def show_node_id() -> None:
+    """This node's id, by which peers name it: ID@HOST:PORT."""
+    home, _ = current_home()
+    try:
+        echo(NodeKey.load(home.node_key).id)
+    except (OSError, ValueError) as error:
+        raise _unusable(home.node_key, error) from None
+
+
+@click.command("show-validator", cls=Command)
+def show_validator() -> None:
+    """This node's consensus key, as CometBFT shows it: JSON with the public key and its address."""
+    home, config = current_home()
+    try:
+        if config.validator.priv_validator_laddr and config.validator.priv_validator_pub_key:
+            key: PubKey = Ed25519PubKey(bytes.fromhex(config.validator.priv_validator_pub_key))
+        else:
+            key = load_public_key(home)
+    except (HomeError, OSError, ValueError) as error:
+        raise _unusable(home.validator_key, error) from None
+    show_json({"pub_key": pub_key_json(key), "address": key.address.hex().upper()})
+
+
+def _unusable(path: Path, error: Exception) -> Refusal:
+    if isinstance(error, OSError):
+        return Refusal(f"{error.filename or path}: cannot be read: {error.strerror}; `dchat init` makes it", Exit.USAGE)
+    return Refusal(str(error), Exit.USAGE)
 
 
 def make_home(
-    root: Path, config: Config, *, chain_id: str, moniker: str = "", genesis_file: Path | None = None
+    root: Path,
+    config: Config,
+    *,
+    chain_id: str,
+    moniker: str = "",
+    genesis_file: Path | None = None,
+    begins: bool = True,
 ) -> list[Path]:
     """Make what is missing; returns the paths made. Nothing is written that no start accepts (cosmos-omnibus#104).
 
-    Raises HomeError.
+    begins: else no genesis is made where none is there, nor looked for. Raises HomeError.
     """
     if moniker:
         config = config.model_copy(update={"validator": config.validator.model_copy(update={"moniker": moniker})})
     home = Home.of(root, config)
-    check_home(home, config, chain_id=chain_id, genesis_file=genesis_file, tries_large=False)
+    if begins:
+        check_home(home, config, chain_id=chain_id, genesis_file=genesis_file, tries_large=False)
+    else:
+        check_options(home, config)
     made = []
     if not home.config_file.exists():
         text = example_toml()
@@ -77,6 +135,8 @@ def make_home(
         identity.generate().save(home.identity)
         made.append(home.identity)
     made += make_keys(home, signs_here=not config.validator.priv_validator_laddr)
+    if not begins:
+        return made
     if not home.genesis.exists():
         if genesis_file is not None:
             write_genesis(home, read_input(genesis_file, GENESIS_BYTES_MAX).decode())
@@ -111,6 +171,13 @@ def check_home(
         preflight.check_new_chain(
             home, config, chain_id, lambda key, operator: single_validator_genesis(config, chain_id, key, operator)
         )
+
+
+def check_options(home: Home, config: Config) -> None:
+    """Raises HomeError."""
+    from dchat.node import preflight
+
+    preflight.check_options(home, config)
 
 
 def read_genesis(path: Path) -> GenesisDoc:

@@ -71,7 +71,11 @@ from genesis.digest import genesis_digest
 @click.option("--trust", metavar="HEIGHT:HASH", help="For --state-sync: a header of the chain, from whom you trust.")
 @click.option("--log-level", help="debug, info, warning or error.")
 @click.option("--json-logs", is_flag=True, default=None, help="JSON lines instead of key=value.")
-@click.option("--validate", is_flag=True, help="Check options and files, say what is wrong, start nothing.")
+@click.option(
+    "--validate",
+    is_flag=True,
+    help="Check options, files, ports, peers and clock, say all that is wrong, start nothing.",
+)
 @click.option("--dry-run", is_flag=True, help="As --validate, and say what would be made and opened.")
 @hsm_options
 @click.option(
@@ -214,6 +218,12 @@ def _check_files(start: Start) -> None:
         NodeKey.load(home.node_key)
     if home.identity.exists() and identity.load(home.identity).burner:
         raise Refusal(f"{home.identity} is a burner; a validator needs an identity that is kept", Exit.USAGE)
+    _check_genesis(start)
+
+
+def _check_genesis(start: Start) -> None:
+    """That there is one where there must be, and of the chain that was meant. Raises HomeError."""
+    home, config = start.home, start.loaded.config
     if not home.genesis.exists():
         if start.genesis_file is not None:
             _check_chain(start.genesis_file, read_genesis(start.genesis_file), config)
@@ -221,7 +231,7 @@ def _check_files(start: Start) -> None:
         if config.network.bootstrap_validators or config.p2p.seeds:
             raise HomeError(
                 f"{home.genesis} is missing, and there are peers to join: copy the chain's genesis there "
-                "(`--genesis-file FILE`)"
+                "(`--genesis-file FILE`, or `dchat genesis install FILE`)"
             )
         if not config.validator.chain_id:
             raise HomeError(f"{home.genesis} is missing: name the chain to begin with --chain-id, or copy a genesis")
@@ -280,12 +290,18 @@ def _check_machine(start: Start) -> None:
 
 
 def _tell(start: Start, *, dry_run: bool) -> None:
-    _guard(lambda: _check_files(start))
-    _guard(lambda: _check_start(start))
-    _guard(lambda: _check_machine(start))
-    _guard(lambda: _check_key(start))
-    for warning in start.loaded.warnings:
+    """Raises Refusal: every fault, a line each."""
+    from dchat.cli.checks.everything import look_at_everything
+
+    found = look_at_everything(
+        start.home, start.loaded, genesis_file=start.genesis_file, read_genesis=read_genesis,
+        check_record=_check_record, check_genesis_of=lambda: _check_genesis(start),
+        check_home=lambda: _check_start(start), check_key=lambda: _check_key(start),
+    )  # fmt: skip
+    for warning in found.warnings:
         echo(f"warning: {warning}")
+    if found.faults:
+        raise Refusal("\n".join(found.faults), found.code)
     if dry_run:
         config = start.loaded.config
         for path in _missing(start.home, config):

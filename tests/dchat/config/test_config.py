@@ -10,6 +10,7 @@ import pytest
 from dchat.config import Config, ConfigError, load
 from dchat.config.pages import pages
 from dchat.config.sources import sections, short_environment_names
+from tests.support.cli.guide import GUIDE
 
 ROOT = Path(__file__).parents[3]
 
@@ -78,6 +79,47 @@ encryption_key_file = "/etc/dchat/backup.key"
 schedule = "0 2 * * *"
 retention_days = 30
 """
+
+
+def test_the_guides_file_loads_after_the_one_change_that_it_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as told:
+        load(write(tmp_path, GUIDE), environment={})
+    assert str(told.value).splitlines() == [
+        'validator-config.toml: [database] backend: "rocksdb" is not built in; write backend = "leveldb"'
+    ]
+    config = load(write(tmp_path, GUIDE.replace("rocksdb", "leveldb")), environment={}).config
+    assert (config.observability.metrics_host, config.observability.metrics_port) == ("127.0.0.1", 9_090)
+    assert (config.http.host, config.observability.health_port) == ("127.0.0.1", 8_080)
+    assert config.tracing.endpoint == "http://localhost:14268/api/traces"
+    assert config.network.bootstrap_validators[1] == "/dns4/validator2.example.org/tcp/7070"
+    assert not config.consensus.create_empty_blocks
+    assert config.backup.encryption
+    assert config.database.cache_size == 2_048
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '[observability]\nmetrics_address = "h:1"\nmetrics_port = 9',
+            "metrics_address and [observability] metrics_port say",
+        ),
+        ('[observability]\nhealth_address = "h:1"\n[http]\nhost = "x"', "health_address and [http] host say one thing"),
+        ('[observability]\nmetrics_address = "nowhere"', "[observability] metrics_address: address 'nowhere': no port"),
+        ('[tracing]\njaeger_endpoint = "a"\nendpoint = "b"', "jaeger_endpoint and [tracing] endpoint say one thing"),
+    ],
+)
+def test_what_is_said_twice_or_wrongly_by_another_name(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        load(write(tmp_path, text), environment={})
+    assert said in str(told.value)
+
+
+def test_a_variable_that_nobody_reads_is_named_with_the_nearest() -> None:
+    loaded = load(None, environment={"DCHAT_LISTEN_ADRESS": "h:1", "DCHAT_HOME": "/d", "DCHAT_MAX_PEERS": "5"})
+    assert loaded.warnings == (
+        "DCHAT_LISTEN_ADRESS is no variable of this program, and is not read; did you mean DCHAT_LISTEN_ADDRESS?",
+    )
 
 
 def write(tmp_path: Path, text: str) -> Path:

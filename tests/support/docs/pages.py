@@ -109,7 +109,9 @@ def _commands(page: str, first: int, lines: list[str]) -> Iterator[Typed]:
         yield Typed(page, line, tuple(shlex.split(command, comments=True)), "".join(given), "\n".join(shown))
 
 
-_RUNBOOKS = DOCS / "operators" / "runbooks.md"  # of networks that are not well: tests/dchat/doors/test_alert_rules.py
-PAGES = tuple(
-    page for page in sorted((*DOCS.glob("*.md"), *DOCS.glob("operators/*.md"))) if page != _RUNBOOKS and typed_in(page)
-)
+ELSEWHERE = {  # pages of docs/operators that another test types
+    "runbooks.md",  # of networks that are not well: tests/dchat/doors/test_alert_rules.py
+    *("install.md", "configure.md", "join.md"),  # of several machines: tests/dchat/cli/test_ceremony.py
+}
+_OPERATORS = tuple(page for page in DOCS.glob("operators/*.md") if page.name not in ELSEWHERE)
+PAGES = tuple(page for page in sorted((*DOCS.glob("*.md"), *_OPERATORS)) if typed_in(page))

@@ -1,0 +1,3 @@
+"""`dchat validator --validate`: everything that can be known before a start, all of it at once."""
+
+__all__ = ["everything"]

@@ -1,0 +1,89 @@
+"""All checks, one after the other: a fault of one keeps none of the others from being made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from consensus.documents.genesis import GenesisDoc
+from consensus.p2p.conn.node_key import NodeKey
+from dchat.cli.checks import looks
+from dchat.cli.checks.findings import Findings
+from dchat.config import Loaded
+from dchat.home import identity
+from dchat.home.errors import HomeError
+from dchat.home.home import Home, check_sign_state, load_genesis
+from dchat.node import preflight
+from dchat.node.upgrade import Swap
+
+
+def look_at_everything(
+    home: Home,
+    loaded: Loaded,
+    *,
+    genesis_file: Path | None,
+    read_genesis: Callable[[Path], GenesisDoc],
+    check_record: Callable[[Home], None],
+    check_genesis_of: Callable[[], None],
+    check_home: Callable[[], None],
+    check_key: Callable[[], None],
+) -> Findings:
+    """Writes nothing; asks the peers that the options name. check_*: what a start looks at, too; each raises HomeError
+    or Refusal."""
+    config, found = loaded.config, Findings()
+    for warning in loaded.warnings:
+        found.warn(warning)
+    files = [home.identity, home.node_key, home.validator_key, home.sign_state, home.genesis]
+    looks.of_files(files, found)
+    found.look(lambda: Swap.of(home, config))
+    if home.validator_key.exists() and not config.validator.priv_validator_laddr:
+        found.look(lambda: _key(home, check_record))
+        found.look(check_key)
+    if home.node_key.exists():
+        found.look(lambda: NodeKey.load(home.node_key))
+    if home.identity.exists():
+        found.look(lambda: _identity(home))
+    found.look(check_genesis_of)
+    is_sound = found.look(lambda: preflight.check_options(home, config))
+    if is_sound:
+        found.look(check_home)
+        _doors(home, loaded, found)
+    found.look(lambda: preflight.check_machine(home, config))
+    looks.modes(home, config, found)
+    found.look(lambda: looks.room(home, config, found))
+    looks.certificates(home, config, found)
+    genesis = None if config.node.proxy_app else _genesis(home, genesis_file, read_genesis)
+    if genesis is not None:
+        looks.of_genesis(home, loaded, genesis, found)
+    chain_id = genesis.chain_id if genesis is not None else config.validator.chain_id
+    if is_sound and chain_id:
+        looks.peers(home, config, chain_id, found)
+    return found
+
+
+def _key(home: Home, check_record: Callable[[Home], None]) -> None:
+    check_sign_state(home)
+    check_record(home)
+
+
+def _identity(home: Home) -> None:
+    if identity.load(home.identity).burner:
+        raise HomeError(f"{home.identity} is a burner; a validator needs an identity that is kept")
+
+
+def _doors(home: Home, loaded: Loaded, found: Findings) -> None:
+    looks.exposure(loaded.config, found)
+    if pid := looks.running_pid(home):
+        found.warn(f"process {pid} runs on this home already: whether its ports are free was not looked at")
+    else:
+        looks.ports(loaded.config, found)
+
+
+def _genesis(home: Home, genesis_file: Path | None, read_genesis: Callable[[Path], GenesisDoc]) -> GenesisDoc | None:
+    """None: there is none, or it is a fault that was told."""
+    try:
+        if home.genesis.exists():
+            return load_genesis(home)
+        return read_genesis(genesis_file) if genesis_file is not None else None
+    except (HomeError, OSError):
+        return None

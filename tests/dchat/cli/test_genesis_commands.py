@@ -1,0 +1,209 @@
+"""`dchat genesis`: what its commands refuse, and what they leave as it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from chain.app_state.document import AppState
+from consensus.documents.genesis import parse_genesis
+from dchat.cli.genesis.meanings import MEANINGS, shown
+from dchat.cli.main import dchat
+from dchat.config import load
+from dchat.home.home import Home
+from genesis.digest import genesis_digest
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(dchat, [str(word) for word in words], prog_name="dchat")
+
+
+@pytest.fixture
+def entered(tmp_path: Path) -> list[Path]:
+    """Two homes, and the files of their entries."""
+    files = []
+    for number in (1, 2):
+        home = tmp_path / f"home{number}"
+        assert call("--home", home, "init", "--no-genesis", "--moniker", f"node{number}").exit_code == 0
+        assert not (home / "config" / "genesis.json").exists()
+        file = tmp_path / f"{number}.json"
+        told = call(
+            "--home", home, "genesis", "add-validator", "--chain-id", "c-1", "--stake", 5_000, "--address",
+            f"10.0.0.{number}:26656", "--output", file,
+        )  # fmt: skip
+        assert told.exit_code == 0, told.output
+        files.append(file)
+    return files
+
+
+def collected(tmp_path: Path, files: list[Path], *more: object) -> Path:
+    made = call("genesis", "collect", "--chain-id", "c-1", "--output", tmp_path / "genesis.json", *more, *files)
+    assert made.exit_code == 0, made.output
+    return tmp_path / "genesis.json"
+
+
+def test_no_secret_of_a_home_is_in_its_entry(tmp_path: Path, entered: list[Path]) -> None:
+    text = entered[0].read_text()
+    secrets = json.loads((tmp_path / "home1" / "identity.json").read_text())["private_key"]["value"]
+    assert secrets not in text
+    assert oct(entered[0].stat().st_mode & 0o777) == "0o644"
+    again = call("--home", tmp_path / "home1", "genesis", "add-validator", "--chain-id", "c-1", "--stake", 5_000,
+                 "--address", "10.0.0.1:1", "--output", entered[0])  # fmt: skip
+    assert (again.exit_code, entered[0].read_text()) == (2, text)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--stake", "5000"], "--address is needed"),
+        (["--stake", "5000", "--address", "0.0.0.0:26656"], "--address is needed"),
+        (["--stake", "5000", "--address", "10.0.0.1"], "--address: address '10.0.0.1': no port"),
+        (["--stake", "5", "--address", "10.0.0.1:1"], "stake is 5 DCHAT; allowed: 1000 DCHAT and more"),
+        (["--address", "10.0.0.1:1"], "Missing option '--stake'"),
+    ],
+)
+def test_what_an_entry_needs(tmp_path: Path, words: list[str], said: str) -> None:
+    home = tmp_path / "home"
+    assert call("--home", home, "init", "--no-genesis", "--moniker", "a").exit_code == 0
+    told = call("--home", home, "genesis", "add-validator", "--chain-id", "c-1", *words)
+    assert (told.exit_code, said in told.output) == (2, True), told.output
+
+
+def test_a_home_that_is_not_made_yet(tmp_path: Path) -> None:
+    told = call("--home", tmp_path / "none", "genesis", "add-validator", "--chain-id", "c", "--stake", 5_000,
+                "--moniker", "a", "--address", "h:1")  # fmt: skip
+    assert told.exit_code == 2
+    assert "identity.json" in told.output
+
+
+def test_faults_of_all_files_are_told_with_their_names(tmp_path: Path, entered: list[Path]) -> None:
+    huge, strange = tmp_path / "huge.json", tmp_path / "strange.json"
+    huge.write_text(" " * 20_000)
+    strange.write_text("{}")
+    entered[0].write_text(entered[0].read_text().replace('"stake": "5000', '"stake": "6000'))
+    told = call("genesis", "collect", "--chain-id", "c-1", "--output", tmp_path / "g.json", huge, strange, *entered)
+    assert told.exit_code == 2
+    assert not (tmp_path / "g.json").exists()
+    for said in (f"{huge}: has more than 16384 bytes", f"{strange}: it has no type", f"{entered[0]}: signatures.node"):
+        assert said in told.output, told.output
+
+
+def test_too_few_came(tmp_path: Path, entered: list[Path]) -> None:
+    told = call("genesis", "collect", "--chain-id", "c-1", "--expect", 3, "--output", tmp_path / "g.json", *entered)
+    assert (told.exit_code, "2 entries, expected 3" in told.output) == (2, True)
+
+
+def test_the_same_entries_and_time_make_the_same_document(tmp_path: Path, entered: list[Path]) -> None:
+    first = collected(tmp_path, entered, "--time", "2027-01-31T12:00:00Z", "--param", "staking.unbonding_s=600")
+    other = tmp_path / "other.json"
+    again = call("genesis", "collect", "--chain-id", "c-1", "--output", other, "--time", "2027-01-31T12:00:00Z",
+                 "--param", "staking.unbonding_s=600", *reversed(entered))  # fmt: skip
+    assert again.exit_code == 0
+    assert first.read_bytes() == other.read_bytes()
+    assert first.with_suffix(".peers").read_bytes() == other.with_suffix(".peers").read_bytes()
+    assert call("genesis", "hash", first).output == json.loads(again.output)["hash"] + "\n"
+
+
+def test_a_document_is_installed_with_its_peers_and_never_over_one_that_was_used(
+    tmp_path: Path, entered: list[Path]
+) -> None:
+    genesis = collected(tmp_path, entered)
+    digest = genesis_digest(parse_genesis(genesis.read_bytes())).hex()
+    home = Home.of(tmp_path / "home1")
+    peers = genesis.with_suffix(".peers")
+    wrong = call("--home", home.root, "genesis", "install", genesis, "--hash", "01" + "0" * 64, "--peers", peers)
+    assert (wrong.exit_code, home.genesis.exists()) == (2, False), wrong.output
+    right = call("--home", home.root, "genesis", "install", genesis, "--hash", digest, "--peers", peers)
+    assert right.exit_code == 0, right.output
+    assert "this node is its validator node1, with 50.0 % of the power" in right.output
+    config = load(home.config_file, environment={}).config
+    assert config.validator.chain_id == "c-1"
+    assert [peer.partition("@")[2] for peer in config.network.bootstrap_validators] == ["10.0.0.2:26656"]
+    assert "# Peers to dial" in home.config_file.read_text()  # comments stay
+    other = tmp_path / "other.json"
+    assert call("genesis", "migrate", genesis, "--output", other, "--time", "1h").exit_code == 0
+    assert "it is replaced" in call("--home", home.root, "genesis", "install", other).output
+    assert genesis_digest(parse_genesis(home.genesis.read_bytes())).hex() != digest
+    (home.databases / "state").mkdir()
+    refused = call("--home", home.root, "genesis", "install", genesis)
+    assert (refused.exit_code, "this home has begun with it" in refused.output) == (2, True)
+
+
+def test_a_key_that_signed_keeps_its_genesis(tmp_path: Path, entered: list[Path]) -> None:
+    genesis = collected(tmp_path, entered)
+    home = Home.of(tmp_path / "home1")
+    assert call("--home", home.root, "genesis", "install", genesis).exit_code == 0
+    home.sign_state.write_text('{"height":"7","round":0,"step":3}')
+    other = tmp_path / "other.json"
+    assert call("genesis", "migrate", genesis, "--output", other, "--time", "1h").exit_code == 0
+    assert call("--home", home.root, "genesis", "install", other).exit_code == 2
+
+
+def test_an_entry_is_signed_where_the_key_is(tmp_path: Path, entered: list[Path]) -> None:
+    document = json.loads(entered[0].read_text())
+    signature = document["signatures"].pop("consensus")
+    entered[0].write_text(json.dumps(document))
+    lacking = call("genesis", "collect", "--chain-id", "c-1", "--output", tmp_path / "g.json", *entered)
+    assert (lacking.exit_code, f"{entered[0]}: signatures.consensus is missing" in lacking.output) == (2, True)
+    other = tmp_path / "home2" / "config" / "priv_validator_key.json"
+    assert call("genesis", "sign", entered[0], "--key-file", other).exit_code == 2
+    assert call("--home", tmp_path / "home1", "genesis", "sign", entered[0]).exit_code == 0
+    assert json.loads(entered[0].read_text())["signatures"]["consensus"] == signature
+
+
+def test_a_document_is_judged_and_explained(tmp_path: Path, entered: list[Path]) -> None:
+    genesis = collected(tmp_path, entered)
+    judged = json.loads(call("genesis", "validate", genesis).output)
+    assert (judged["ok"], judged["validators"]) == (True, 2)
+    assert any("none may be down" in text for text in judged["warnings"])
+    text = call("genesis", "explain", genesis, "--output", "text").output
+    assert "the chain c-1" in text
+    assert "staking.unbonding_s" in text
+    broken = tmp_path / "broken.json"
+    broken.write_text(genesis.read_text().replace('"balance": "', '"balance": "-', 1))
+    refused = call("genesis", "validate", broken)
+    assert (refused.exit_code, f"{broken}: " in refused.output) == (2, True)
+    assert "app_state.currency.accounts[0].balance" in refused.output
+
+
+def test_an_older_document_is_brought_to_this_form(tmp_path: Path, entered: list[Path]) -> None:
+    genesis = collected(tmp_path, entered)
+    document = json.loads(genesis.read_text())
+    del document["app_state"]["chat"]["params"]["lent_bytes"]
+    older, newer = tmp_path / "older.json", tmp_path / "newer.json"
+    older.write_text(json.dumps(document))
+    told = call("genesis", "migrate", older, "--output", newer)
+    assert told.exit_code == 0, told.output
+    assert "added chat.params.lent_bytes = 2097152" in told.output
+    assert genesis_digest(parse_genesis(newer.read_bytes())) == genesis_digest(parse_genesis(genesis.read_bytes()))
+
+
+def test_every_param_has_a_meaning() -> None:
+    document = AppState({bytes(20): 1}).to_json()
+    names = {f"{module}.{name}" for module, section in document.items() for name in section.get("params", {})}
+    assert set(MEANINGS) == names | {"mint.inflation"}
+    assert (shown("unbonding_s", "1209600"), shown("min_stake", "1500000")) == ("14 d", "1.5 DCHAT")
+
+
+def test_who_a_node_is(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    missing = call("--home", home, "show-node-id")
+    assert (missing.exit_code, "`dchat init` makes it" in missing.output) == (2, True)
+    made = call("--home", home, "init", "--chain-id", "c")
+    assert call("--home", home, "show-node-id").output.strip() in made.output
+    assert len(json.loads(call("--home", home, "show-validator").output)["address"]) == 40
+
+
+def test_no_option_file_makes_a_node_stake(tmp_path: Path) -> None:
+    """`dchat init` writes every option, with a stake among them; the money of whoever joined with it was staked."""
+    home = tmp_path / "home"
+    assert call("--home", home, "init", "--chain-id", "c").exit_code == 0
+    file = home / "validator-config.toml"
+    loaded = load(file, environment={})
+    assert (loaded.config.staking.initial_stake > 0, loaded.asks_to_stake) == (True, False)
+    assert load(file, environment={}, flags={"staking.initial_stake": 5}).asks_to_stake
+    assert load(file, environment={"DCHAT_STAKING__INITIAL_STAKE": "5"}).asks_to_stake
+    assert not load(file, environment={}, flags={"staking.initial_stake": 0}).asks_to_stake
