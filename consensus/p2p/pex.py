@@ -68,7 +68,6 @@ class PexReactor:
     def __init__(self, switch: Switch, book: AddressBook) -> None:
         self._switch = switch
         self._book = book
-        self._config = switch.config
         self._asked: set[str] = set()  # peers whose answer we wait for
         self._asked_s: OrderedDict[str, float] = OrderedDict()  # when we last asked whom, over reconnections as well
         self._requests: dict[str, tuple[int, float]] = {}  # of each peer: how many, when the last (loop's time)
@@ -77,14 +76,14 @@ class PexReactor:
         self._crawled: dict[str, float] = {}
         self._told: deque[tuple[NodeAddress, Peer]] = deque()  # at most one answer of each peer
         self._now = asyncio.Event()  # set when a round should not wait
-        self._seed_ids = {address.id for address in self._config.seed_addresses if address.id}
+        self._seed_ids = {address.id for address in self._switch.config.seed_addresses if address.id}
         self.counters: Counter[str] = Counter()  # addresses_heard, requests_answered, ...
 
     # --- Reactor ----------------------------------------------------------------------------------------------
 
     def add_peer(self, peer: Peer) -> None:
         if peer.is_outbound:
-            if self._book.needs_more or self._config.seed_mode:
+            if self._book.needs_more or self._switch.config.seed_mode:
                 self._ask(peer)
         else:
             told, source = _told_address(peer), _place(peer)
@@ -98,7 +97,7 @@ class PexReactor:
             return  # strangers come and go at will, and it frees no place of those that we fill
         if isinstance(peer, SwitchPeer) and peer.link.dialed is not None:
             self._judge(peer, peer.link.dialed)
-        if not self._config.seed_mode and self._switch.outbound_count < self._config.max_outbound_peers:
+        if not self._switch.config.seed_mode and self._switch.outbound_count < self._switch.config.max_outbound_peers:
             self._now.set()
 
     def _judge(self, peer: SwitchPeer, dialed: NodeAddress) -> None:
@@ -126,7 +125,7 @@ class PexReactor:
                 raise PeerFault("pex: neither a request nor addresses")
 
     def _answer(self, peer: Peer) -> None:
-        if self._config.seed_mode and not peer.is_outbound:
+        if self._switch.config.seed_mode and not peer.is_outbound:
             if self._requests.get(peer.id) is None:
                 self._requests[peer.id] = (1, 0.0)
                 self._send(peer, self._book.selection(new_percent=SEED_NEW_PERCENT))
@@ -199,7 +198,7 @@ class PexReactor:
         while True:
             began_s = loop.time()
             self._now.clear()
-            await (self._crawl() if self._config.seed_mode else self._ensure_peers())
+            await (self._crawl() if self._switch.config.seed_mode else self._ensure_peers())
             self._mark_good()
             try:
                 async with asyncio.timeout(ENSURE_PERIOD_S):
@@ -211,8 +210,8 @@ class PexReactor:
 
     async def _ensure_peers(self) -> None:
         places = min(
-            self._config.max_outbound_peers - self._switch.outbound_count,
-            self._config.max_peers - len(self._switch.peers),
+            self._switch.config.max_outbound_peers - self._switch.outbound_count,
+            self._switch.config.max_peers - len(self._switch.peers),
         )
         if places <= 0:
             return
@@ -278,7 +277,7 @@ class PexReactor:
         self._dials[name] = _Dials(failures, asyncio.get_running_loop().time() + wait_s)
 
     async def _dial_seeds(self) -> None:
-        seeds = list(self._config.seed_addresses)
+        seeds = list(self._switch.config.seed_addresses)
         self._switch.rng.shuffle(seeds)
         for seed in seeds:
             try:
@@ -307,9 +306,11 @@ class PexReactor:
             elif peer.is_outbound:
                 self._ask(peer)
         todo = [a for a in self._book.selection() if a.id not in self._crawled and not self._switch.is_under_way(a)]
-        for address in todo[: max(1, self._config.max_outbound_peers)]:
+        for address in todo[: max(1, self._switch.config.max_outbound_peers)]:
             self._crawled[address.id] = now_s
-        await asyncio.gather(*(self._dial(address) for address in todo[: max(1, self._config.max_outbound_peers)]))
+        await asyncio.gather(
+            *(self._dial(address) for address in todo[: max(1, self._switch.config.max_outbound_peers)])
+        )
         if not len(self._book):
             await self._dial_seeds()
 
@@ -383,6 +384,7 @@ def install(switch: Switch, book: AddressBook, *, exchange: bool = True) -> PexR
     """
     book.load()
     book.private_ids = switch.config.private_peer_ids
+    switch.on_change = lambda config: setattr(book, "private_ids", config.private_peer_ids)
     book.is_banned = lambda peer_id: switch.ban_left_s(peer_id) > 0
     book.add_own(NodeAddress(switch.id, "", 0))
     for address in switch.config.persistent_addresses:

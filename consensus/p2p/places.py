@@ -47,7 +47,7 @@ class Places:
     """`is_named(id)`: whether the operator named it; then no limit here binds it, and it takes nobody's place."""
 
     def __init__(self, config: SwitchConfig, is_named: Callable[[str], bool]) -> None:
-        self._config = config
+        self.config = config
         self._is_named = is_named
         self._brought: dict[str, _Brought] = {}  # of inbound peers, in the order of their coming
         self._evicted_for: dict[str, float] = {}  # part or address -> when, oldest first
@@ -56,7 +56,7 @@ class Places:
     @property
     def inbound_max(self) -> int:
         """Those that we dial keep their places, half of all at most: strangers must not decide whom we can reach."""
-        config = self._config
+        config = self.config
         return min(config.max_inbound_peers, config.max_peers - min(config.max_outbound_peers, config.max_peers // 2))
 
     def check_address(self, link: Link, peers: Iterable[SwitchPeer], links: Iterable[Link]) -> None:
@@ -64,7 +64,7 @@ class Places:
 
         Whom we dial may share its address with a stranger who dialed us: that one does not decide whom we reach.
         """
-        if self._config.allow_duplicate_ip or self._is_named(link.id):
+        if self.config.allow_duplicate_ip or self._is_named(link.id):
             return
         place = host_group(link.remote_host)
         others = (*(peer.link for peer in peers), *(other for other in links if other.id))
@@ -76,14 +76,14 @@ class Places:
             and host_group(other.remote_host) == place
             for other in others
         )
-        allowed = self._config.loopback_strangers_max if is_loopback(link.remote_host) else 1
+        allowed = self.config.loopback_strangers_max if is_loopback(link.remote_host) else 1
         if strangers >= allowed:
             raise Rejected(f"{place} is connected already (allow_duplicate_ip is off)")
 
     def check_outbound(self, peer_id: str, peers: Iterable[SwitchPeer]) -> None:
         """Raises Rejected when there is no room for one more that we dial."""
-        if not self._is_named(peer_id) and len(self._counted(peers)) >= self._config.max_peers:
-            raise Rejected(f"max_peers ({self._config.max_peers}) are connected")
+        if not self._is_named(peer_id) and len(self._counted(peers)) >= self.config.max_peers:
+            raise Rejected(f"max_peers ({self.config.max_peers}) are connected")
 
     def check_inbound(self, peer_id: str, host: str, peers: Iterable[SwitchPeer], *, now_s: float) -> SwitchPeer | None:
         """Returns who has to go for this newcomer; None: there is room. Raises Rejected when there is none."""
@@ -91,7 +91,7 @@ class Places:
             return None
         counted = self._counted(peers)
         inbound = [peer for peer in counted if not peer.is_outbound]
-        if len(counted) < self._config.max_peers and len(inbound) < self.inbound_max:
+        if len(counted) < self.config.max_peers and len(inbound) < self.inbound_max:
             return None
         victim = self._victim(host, inbound, now_s)
         if victim is None:

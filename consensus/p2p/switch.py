@@ -93,6 +93,8 @@ class Switch:
         self._dialing: dict[Link, asyncio.Future[SwitchPeer]] = {}  # by whom `dial` waits
         self._closing: set[Link] = set()  # that may still write
         self._persistent_ids = {address.id for address in config.persistent_addresses if address.id}
+        self._kept: set[NodeAddress] = set()  # that a task redials
+        self.on_change: Callable[[SwitchConfig], None] = lambda config: None  # told of other names and limits
         self._places = Places(config, self._is_exempt)
         self._traffic_gone: Counter[tuple[str, int]] = Counter()
         self._socket_bytes_gone = [0, 0]
@@ -175,7 +177,7 @@ class Switch:
                 self.children.group = tasks
                 self._started.set()
                 for address in config.persistent_addresses:
-                    self.children.spawn(f"keep {address}", partial(self._keep_connected, address))
+                    self._keep(address)
                 self.children.spawn("sweep", self._sweep)
                 for name, service in self._services:
                     self.children.spawn(name, service)
@@ -344,7 +346,34 @@ class Switch:
         if address.id:
             self._persistent_ids.add(address.id)
             self.bans.lift(address.id)
-        self.children.spawn(f"keep {address}", partial(self._keep_connected, address))
+        named = (*self.config.persistent_peers, str(address))
+        self.config = self._places.config = replace(self.config, persistent_peers=named)
+        self._keep(address)
+
+    def change(self, config: SwitchConfig) -> None:
+        """Obey other names and limits of peers, from the next that comes or is dialed; nobody who is here has to go.
+
+        A peer that is not named any more is not redialed when it leaves. Where to listen, budgets and what bounds
+        handshakes are those of the start.
+        """
+        self.config = self._places.config = config
+        self.on_change(config)
+        named = config.persistent_addresses
+        pinned = {self.pins.get(address.host_port, "") for address in named if not address.id}
+        self._persistent_ids = ({address.id for address in named} | pinned) - {""}
+        if not self._started.is_set() or self._stopping:
+            return
+        for address in named:
+            if address.id:
+                self.bans.lift(address.id)
+            if self._gate is not None and address.ip is not None:
+                self._gate.add_known(address.host)
+            self._keep(address)
+
+    def _keep(self, address: NodeAddress) -> None:
+        if address not in self._kept:
+            self._kept.add(address)
+            self.children.spawn(f"keep {address}", partial(self._keep_connected, address))
 
     def _check_dial(self, address: NodeAddress, *, persistent: bool) -> None:
         if address.id == self.id:
@@ -360,7 +389,8 @@ class Switch:
             self._places.check_outbound(address.id, self._peers_tuple)
 
     async def _keep_connected(self, address: NodeAddress) -> None:
-        """Redial a persistent peer for ever; the wait grows to `redial_max_s` and starts over after a steady time."""
+        """Redial a persistent peer as long as it is named; the wait grows to `redial_max_s` and starts over after a
+        steady time."""
         failures = 0
         loop = asyncio.get_running_loop()
         while True:
@@ -383,6 +413,9 @@ class Switch:
                 failures = 0 if loop.time() - began >= STEADY_S else min(failures, 4) + 1
             wait_s = min(self.config.redial_first_s * 2 ** min(failures, 32), self.config.redial_max_s)
             await asyncio.sleep(wait_s * self.rng.uniform(0.75, 1.25))
+            if address not in self.config.persistent_addresses:
+                self._kept.discard(address)
+                return
 
     # --- LinkOwner --------------------------------------------------------------------------------------------
 

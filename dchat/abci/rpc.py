@@ -26,7 +26,7 @@ from dchat.app.queries import Queries
 from dchat.config import Config
 from dchat.doors.certificates import Certificates
 from dchat.doors.evidence_desk import EvidenceDesk
-from dchat.doors.http.views import Me, Views
+from dchat.doors.http.views import Me, Thresholds, Views
 from dchat.doors.jsonrpc.chain_calls import ChainCalls
 from dchat.doors.jsonrpc.door import JsonRpcDoor
 from dchat.doors.jsonrpc.hub import Hub
@@ -103,7 +103,7 @@ class RpcDoor:
         views = Views(
             me=me, answers=answers, driver=engine.driver, pool=engine.pool, switch=engine.switch, faults=node.faults,
             is_catching_up=engine.gossip.is_catching_up, sync_target=engine.gossip.highest_peer,
-            unhealthy_after_s=config.observability.unhealthy_after,
+            thresholds=Thresholds(config.observability.unhealthy_after),
         )  # fmt: skip
         self._config, self._node, self._views = config, node, views
         hub = self._hub = Hub(

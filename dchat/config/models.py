@@ -16,10 +16,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from consensus.abci_socket.address import parse_address
 from consensus.privval.channel import SignerAddress
 from dchat.config.hsm import HsmSection
-from dchat.config.networks import Networks, PeerAddresses
+from dchat.config.networks import Networks, PeerAddresses, comma_separated
 from dchat.config.options import Addresses, ChainId, Megabytes, Milliseconds, Port, Seconds, Section, option
 from dchat.config.units import MEGABYTES_MAX, megabytes
 
+LOG_LEVELS = "debug, info, warning, error"
+_ROOM_LEVEL = re.compile(r"[a-z_][a-z0-9_.]{0,99}=(debug|info|warning|error)")
 TRUST_FORM = re.compile(r"[1-9][0-9]{0,17}:[0-9A-Fa-f]{64}")
 PEERS_MAX = 1_000  # one process; beyond it the file descriptors of a usual system run out
 TOKENS_MAX = 4_000_000_000_000  # twice as many, in udchat, fit a signed 64-bit number
@@ -584,6 +586,19 @@ class LogSection(Section):
 
     level: Literal["debug", "info", "warning", "error"] = option("info", "The least level said.", env="DCHAT_LOG_LEVEL")
     json_lines: bool = option(False, "JSON lines instead of key=value.")
+    levels: Addresses = option(
+        [],
+        'Of single rooms of the program and what is in them, like "consensus.p2p=debug", "dchat.doors=warning"; the '
+        "smallest room that is named counts.",
+    )
+
+    @field_validator("levels")
+    @classmethod
+    def _of_rooms(cls, value: list[str]) -> list[str]:
+        for one in value:
+            if not _ROOM_LEVEL.fullmatch(one):
+                raise ValueError(f"{one!r} is no level of a room; allowed: like consensus.p2p=debug, of {LOG_LEVELS}")
+        return value
 
     @field_validator("level", mode="before")
     @classmethod

@@ -11,7 +11,8 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import structlog
@@ -21,6 +22,7 @@ from dchat.home.text import safe, safe_line
 LIBRARIES_FORMAT = "%(levelname)s %(name)s %(message)s"
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _level = 20
+_levels: dict[str, int] = {}  # of rooms that have one of their own
 
 
 class LossyStream:
@@ -83,10 +85,15 @@ def last_line(code: int, text: str) -> int:
     return code
 
 
-def configure(*, level: str, json_lines: bool, name: str = "") -> None:
-    """Set up structlog. name: of the node, on each line. Callable again: the level and the form change at once."""
+def configure(*, level: str, json_lines: bool, name: str = "", levels: Sequence[str] = ()) -> None:
+    """Set up structlog. name: of the node, on each line. levels: `consensus.p2p=debug`, of a room and what is in it.
+    Callable again: levels and form change at once."""
     global _level  # noqa: PLW0603 - the process has one log
     _level = _LEVELS[level]
+    _levels.clear()
+    for one in levels:
+        room, _, own = one.partition("=")
+        _levels[room] = _LEVELS[own]
     stream: Any = LossyStream(sys.stderr, json_lines=json_lines)
     renderer: Any = (
         structlog.processors.JSONRenderer()
@@ -107,15 +114,43 @@ def configure(*, level: str, json_lines: bool, name: str = "") -> None:
             *([] if json_lines else [_safe_values]),  # JSON escapes them itself
             renderer,
         ],
-        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        logger_factory=lambda *names: _Named(stream, *names),
         cache_logger_on_first_use=False,
     )
     if name:
         structlog.contextvars.bind_contextvars(node=name)
     # Libraries' warnings come through the same stream.
     logging.basicConfig(level=max(_level, logging.WARNING), stream=stream, format=LIBRARIES_FORMAT)
+    logging.captureWarnings(True)
     for handler in logging.getLogger().handlers:
-        handler.setFormatter(_SafeFormatter(LIBRARIES_FORMAT))
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(stream)
+        handler.setFormatter(_JsonFormatter(name) if json_lines else _SafeFormatter(LIBRARIES_FORMAT))
+
+
+class _Named(structlog.WriteLogger):
+    """Knows of which module it is."""
+
+    def __init__(self, file: TextIO, name: str = "") -> None:
+        super().__init__(file)
+        self.module = name
+
+
+class _JsonFormatter(logging.Formatter):
+    """What libraries say, as a line of the same form as ours."""
+
+    def __init__(self, node: str) -> None:
+        super().__init__()
+        self._node = node
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = {"event": record.getMessage(), "logger": record.name, "level": record.levelname.lower()}
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
+        if self._node:
+            told["node"] = self._node
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")
+        return json.dumps({**told, "timestamp": moment})
 
 
 class _SafeFormatter(logging.Formatter):
@@ -131,11 +166,20 @@ def _safe_values(_: object, method: str, event: structlog.typing.EventDict) -> s
     return event
 
 
-def _drop_below_level(_: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def _drop_below_level(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     wanted = {"critical": 50, "exception": 40, "warn": 30}.get(method) or _LEVELS.get(method, 20)
-    if wanted < _level:
+    if wanted < (_of_module(getattr(logger, "module", "")) if _levels else _level):
         raise structlog.DropEvent
     return event
+
+
+def _of_module(module: str) -> int:
+    """The level of the smallest room around it that has one."""
+    while module:
+        if (found := _levels.get(module)) is not None:
+            return found
+        module = module.rpartition(".")[0]
+    return _level
 
 
 @contextlib.contextmanager

@@ -53,6 +53,7 @@ from dchat.node.preflight import check_machine
 from dchat.node.readiness import Announcer, Preparation
 from dchat.node.runtime import Node, join_by_snapshot
 from dchat.node.upgrade import EXIT_UPGRADE, OpenBinary, Swap, become, options_of, write_info
+from dchat.reload.changes import Parts, changed
 from dchat.retention.room import NoRoom
 from dchat.signer.choice import node_key_of
 from dchat.sql.errors import SqlMissing
@@ -75,7 +76,10 @@ def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded]) -
     """Run until a signal or a failure; returns the exit code."""
     config = loaded.config
     logs.configure(
-        level=config.log.level, json_lines=config.log.json_lines, name=config.validator.moniker or host_name()
+        level=config.log.level,
+        json_lines=config.log.json_lines,
+        levels=config.log.levels,
+        name=config.validator.moniker or host_name(),
     )
     faulthandler.enable(STDERR)  # a crash below Python, or SIGABRT, ends with where each thread was
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -133,6 +137,7 @@ class _Process:
     def __init__(self, home: Home, loaded: Loaded, reload: Callable[[], Loaded], fitted: Config) -> None:
         """fitted: the options as this machine lets them be."""
         self._home, self._loaded, self._reload, self._fitted = home, loaded, reload, fitted
+        self._parts: Parts | None = None  # of the node, once there is one
         self._ended: asyncio.Future[tuple[int, str]] | None = None
         self._swap = Swap.of(home, loaded.config)
         self._halt: HaltRequested | None = None
@@ -187,6 +192,7 @@ class _Process:
         _warn_about_genesis(config, node)
         try:
             await node.start()
+            self._parts = Parts(node.switch, node.doors.rate, node.views.thresholds, node.room)
             _settle_memory()
             self._begin_own_tasks(node, validator_key)
             code, reason = await self._ended
@@ -338,21 +344,27 @@ class _Process:
         self._end(EXIT_OK, name)
 
     def _load_again(self) -> None:
-        """SIGHUP: log options take effect, other changes are told to need a restart."""
+        """SIGHUP: what may change while a node runs takes effect; of the rest the log says that it needs a restart."""
         try:
             loaded = self._reload()
+            told = changed(self._loaded.config, loaded.config)
+            if self._parts is not None:
+                self._parts.take(told.config)
         except Exception as error:  # a broken file must not stop a validator
-            log.error("options were not loaded again", error=str(error))
+            log.error("options were not loaded again, and none was changed", error=str(error))
             return
-        new, old = loaded.config, self._loaded.config
-        logs.configure(level=new.log.level, json_lines=new.log.json_lines)
-        changed = [name for name in type(new).model_fields if getattr(new, name) != getattr(old, name)]
-        self._loaded = Loaded(old.model_copy(update={"log": new.log}), loaded.origins, loaded.warnings, loaded.file)
-        self._audit.note("options loaded again", changed=",".join(changed))
+        new, name = told.config, told.config.validator.moniker or host_name()
+        logs.configure(level=new.log.level, json_lines=new.log.json_lines, name=name, levels=new.log.levels)
+        for warning in loaded.warnings:
+            if warning not in self._loaded.warnings:
+                log.warning("an option was taken otherwise than it reads", option=warning)
+        self._loaded = Loaded(new, loaded.origins, loaded.warnings, loaded.file)
+        self._audit.note("options loaded again", changed=",".join((*told.taken, *told.waiting)))
         log.info(
             "loaded the options again",
             level=new.log.level,
-            needs_restart=",".join(name for name in changed if name != "log") or None,
+            taken=",".join(told.taken) or None,
+            needs_restart=",".join(told.waiting) or None,
         )
 
 

@@ -63,7 +63,7 @@ from dchat.autopsy.own import OwnTrails
 from dchat.backups.keeper import PART as BACKUPS
 from dchat.backups.keeper import Keeper
 from dchat.config import Config
-from dchat.doors.http.views import Me, Views, host_name
+from dchat.doors.http.views import Me, Thresholds, Views, host_name
 from dchat.doors.jsonrpc.events import RoundEvents
 from dchat.doors.jsonrpc.hub import Hub
 from dchat.doors.reads.answers import Answers
@@ -260,6 +260,7 @@ class Node:
     scrubber: Scrubber
     feed: SqlFeed | None  # into SQL
     keeper: Keeper | None  # of backups, where they are scheduled
+    room: RoomOnDisk
     tasks: Tasks
 
     @staticmethod
@@ -331,7 +332,7 @@ class Node:
             pass
 
     async def _watch_room(self) -> None:
-        await room_of(self.home, self.config).watch(self.workers, self.views.faults, self.fatal)
+        await self.room.watch(self.workers, self.views.faults, self.fatal)
 
     async def _backfill(self) -> None:
         """After a state sync: what evidence may need is fetched while the node runs."""
@@ -427,7 +428,8 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     views = Views(
         me=me, answers=answers, driver=driver, pool=pool, switch=switch, faults=faults,
         is_catching_up=gossip.is_catching_up, sync_target=gossip.highest_peer, sync_waits_for=gossip.waits_for,
-        unhealthy_after_s=config.observability.unhealthy_after, known_upgrades=tuple(sorted(app.upgrader.handlers)),
+        thresholds=Thresholds(config.observability.unhealthy_after),
+        known_upgrades=tuple(sorted(app.upgrader.handlers)),
         storage=storage_of(retention, keeper), backfill=lambda: backfill_status(gossip),
         block_sync=gossip.sync_progress, sql=lambda: on_node.status_of(feed),
     )  # fmt: skip
@@ -444,7 +446,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
         home=home, config=config, genesis=genesis, databases=databases, app=app, pool=pool, executor=executor,
         engine=engine, driver=driver, switch=switch, gossip=gossip, workers=workers, views=views, doors=doors,
         retention=retention, snapshots=maker, journal=journal, validator_key=validator_key.pub_key, fatal=given.fatal,
-        feed=feed, keeper=keeper, tasks=Tasks(given.fatal, faults),
+        feed=feed, keeper=keeper, room=room_of(home, config), tasks=Tasks(given.fatal, faults),
         scrubber=Scrubber([home.databases / name for name in DATABASES], workers, given.on_broken),
     )  # fmt: skip
 

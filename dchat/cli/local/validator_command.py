@@ -109,7 +109,8 @@ from genesis.digest import genesis_digest
 def validator(context: click.Context, /, **given: object) -> None:
     """Run a validator. With flags alone it makes what is missing in its home.
 
-    SIGTERM and Ctrl-C stop it cleanly; SIGHUP reads the log options anew.
+    SIGTERM and Ctrl-C stop it cleanly; SIGHUP loads the options again: log levels, peers, limits and
+    thresholds take effect.
     """
     if context.invoked_subcommand is not None:
         return

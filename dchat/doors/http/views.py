@@ -55,6 +55,13 @@ class Me:
     started_monotonic_ns: int
 
 
+@dataclass
+class Thresholds:
+    """From when on something is not well; may change while the node runs."""
+
+    unhealthy_after_s: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Views:
     """Everything that the doors tell about this node."""
@@ -66,7 +73,7 @@ class Views:
     switch: Switch
     is_catching_up: Callable[[], bool]
     sync_target: Callable[[], int]  # where the network is, as far as peers can be believed; 0: none known
-    unhealthy_after_s: int
+    thresholds: Thresholds
     known_upgrades: tuple[str, ...] = ()  # of this build
     faults: Faults = field(default_factory=Faults)
     sync_waits_for: Callable[[], str] = lambda: ""  # empty: it goes on
@@ -137,7 +144,7 @@ class Views:
             self.driver.config,
             age_s=self.height_age_s,
             running_s=(time.monotonic_ns() - began_ns) / 1e9 if began_ns else None,
-            limit_s=self.unhealthy_after_s,
+            limit_s=self.thresholds.unhealthy_after_s,
         )
 
     # -------------------------------------------------------------------------------------------------- status

@@ -58,6 +58,10 @@ class Proxies:
     """The operator's own, before doors that speak HTTP. networks: of them."""
 
     def __init__(self, networks: Sequence[str] = ()) -> None:
+        self.change(networks)
+
+    def change(self, networks: Sequence[str]) -> None:
+        """Others are the operator's own from now on."""
         self._networks = [ipaddress.ip_network(one, strict=False) for one in networks]
 
     def has(self, host: str) -> bool:
@@ -115,6 +119,11 @@ class RateLimit:
         # client -> (tokens, at ns, how many more were refused than let through since it last had all tokens)
         self._buckets: OrderedDict[str, tuple[float, int, int]] = OrderedDict()
         self.refused = 0
+
+    def change(self, options: RateLimitSection) -> None:
+        """Obey other options from the next request on; what was counted stays."""
+        self._per_second = options.requests_per_second if options.enabled else 0
+        self.proxies.change(options.trusted_proxies)
 
     def take(self, host: str, *, cost: int = 1) -> None:
         """Count one request, which is worth `cost` plain ones. Raises Busy, Flooding."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 
 import pytest
 import uvloop
@@ -399,3 +400,21 @@ async def test_priorities_share_the_wire_and_a_vote_passes_a_block() -> None:
 def test_the_same_on_uvloop(scenario: Callable[[], Coroutine[None, None, None]]) -> None:
     """The product runs on uvloop, the tests above on asyncio's own loop."""
     uvloop.run(scenario())
+
+
+async def test_names_and_limits_of_peers_change_while_it_runs() -> None:
+    """SIGHUP: who is named from now on is dialed and never turned away; who is not any more is not redialed."""
+    a, b, c = Node("a"), Node("b"), Node("c")
+    async with running(a, b, c):
+        a.switch.change(replace(a.switch.config, persistent_peers=(b.address,), max_peers=0))
+        await until(lambda: a.switch.is_connected(b.id))
+        with pytest.raises(DialError):
+            await c.switch.dial(parse_address(a.address))
+        a.switch.change(replace(a.switch.config, persistent_peers=(), max_peers=5))
+        a.switch.change(replace(a.switch.config, persistent_peers=(c.address,)))
+        await until(lambda: a.switch.is_connected(c.id))
+        assert a.switch.is_connected(b.id)  # nobody who is here has to go
+        (there,) = (peer for peer in b.switch.peers if peer.id == a.id)
+        b.switch.release_peer(there, "bye")
+        await until(lambda: not a.switch.is_connected(b.id) and len(a.switch._kept) == 1)
+        assert not a.switch.is_connected(b.id)

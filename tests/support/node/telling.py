@@ -19,7 +19,7 @@ from dchat.client.client import Client
 from dchat.config.models import GrpcSection, HttpSection, IndexSection
 from dchat.doors.grpc.door import GrpcDoor
 from dchat.doors.http.door import HttpDoor
-from dchat.doors.http.views import Views
+from dchat.doors.http.views import Thresholds, Views
 from dchat.doors.metrics.exposition import Registry
 from dchat.doors.reads.answers import Answers
 from dchat.doors.reads.event_feed import EventFeed
@@ -145,7 +145,7 @@ async def telling_chain(*, home: Home | None = None, retain_blocks: int = 0) -> 
     )
     views = Views(
         me=UNUSED, answers=answers, driver=chain.driver, pool=UNUSED, switch=UNUSED,
-        is_catching_up=lambda: False, sync_target=lambda: 0, unhealthy_after_s=0,
+        is_catching_up=lambda: False, sync_target=lambda: 0, thresholds=Thresholds(0),
     )  # fmt: skip
     http = HttpDoor(HttpSection(), views, events, Registry(), rate=rate, tls=None)
     await chain.driver.start()

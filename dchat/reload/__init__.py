@@ -1,0 +1,3 @@
+"""What a running node takes over of options that were changed (SIGHUP)."""
+
+__all__ = ["changes"]
