@@ -73,6 +73,7 @@ STALL_NS: Final = 6 * NS_PER_S  # no progress, and somebody is where we are: go 
 STOOD_STILL_NS: Final = 2 * NS_PER_S  # a turn that is so late finds us at fault, not the peers
 TELL_WAITING_AFTER_NS: Final = 10 * NS_PER_S  # what is waited for: an ordinary start waits for its peers, and is well
 TELL_WAITING_EVERY_NS: Final = 60 * NS_PER_S
+OTHERS_TOLD_MAX: Final = 100  # peers of another beginning, whose ids are free
 WAIT_NS_MIN: Final = NS_PER_S // 1_000  # a loop's timers have a grain: one that fires early must not make us spin
 
 log = structlog.get_logger(__name__)
@@ -131,6 +132,7 @@ class BlockSyncReactor:
         )
         self._undecoded_bytes = 0  # of these
         self._limited = LogLimit(log)
+        self._begun_otherwise: set[str] = set()  # peers whose first block our genesis does not allow
         self._block_bytes = 0  # of the blocks that come, about; 0: none came yet
         self._peers: dict[str, SyncPeer] = {}
         self._wanted: dict[int, Wanted] = {}
@@ -483,6 +485,8 @@ class BlockSyncReactor:
     @property
     def waits_for(self) -> str:
         """Why nothing is fetched though this node syncs; empty: blocks are on their way, or it does not sync."""
+        if self.metrics.syncing and (others := len(self._begun_otherwise)):
+            return f"peers that began with this node's genesis: the first block of {others} does not follow from it"
         if not self.metrics.syncing or self._wanted or self._fetched:
             return ""
         if not self._peers:
@@ -633,7 +637,9 @@ class BlockSyncReactor:
             raise WrongSoftware(
                 f"block {height} was decided by +2/3 of the validators and is refused here: {error}; "
                 "this node's software, configuration or data differs from the network's"
+                + (": at the first block most likely its genesis" if not self._driver.state.last_block_height else "")
             ) from error
+        self._begun_otherwise.clear()
         self._discard(height)
         self._progress_ns = now = self._clock.monotonic_ns()
         self.metrics.blocks_applied += 1
@@ -688,5 +694,7 @@ class BlockSyncReactor:
         for fetched in (first, second):
             if fetched.peer_id in error.liars and fetched.block.height in self._fetched:
                 self._discard(fetched.block.height)  # its sender may be gone already
+        if height == self._driver.state.initial_height and len(self._begun_otherwise) < OTHERS_TOLD_MAX:
+            self._begun_otherwise.update(error.liars)
         for peer_id in dict.fromkeys(error.liars):
             self._drop(peer_id, f"block {height}: {error}")

@@ -7,7 +7,8 @@ For which chain, and what is believed of the node: `dchat.cli.terminal.trust`. O
 from __future__ import annotations
 
 import shlex
-from collections.abc import Awaitable, Callable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,16 @@ from chain.tx.envelope.build import Shared, Wallet
 from chain.tx.errors import TxError
 from chain.tx.messages import LANE_BRIDGE, Message, Output, PayMany
 from chain.tx.policies import read_policy
+from chain.tx.units import in_dchat
 from crypto.bech32 import encode_address
 from dchat.cli.terminal.ask import Address, Amount, ChainId, account_from, node_option, run
-from dchat.cli.terminal.base import Command, Exit, Group, InputFile, Refusal, common_option, show_json
+from dchat.cli.terminal.base import Command, Exit, Group, InputFile, Refusal, common_option, echo, show_json
 from dchat.cli.terminal.drafts import Draft
+from dchat.cli.terminal.named import Payee, account_of
 from dchat.cli.terminal.outcome import output_option, show_outcome, show_trial
 from dchat.cli.terminal.sums import sum_of, sum_option
 from dchat.cli.terminal.trust import Signing, trust_options
-from dchat.client.client import SMALL_BYTES_MAX, Client, quoted
+from dchat.client.client import SMALL_BYTES_MAX, Client, ClientError, quoted
 from dchat.client.front.amounts import Sum, parse_amount, paying
 from dchat.client.front.kept import KeepFailed, keep, read_kept
 from dchat.client.wallet import EXPIRY_BLOCKS, FEE_MAX, ORDERED_EXPIRY_BLOCKS, Outcome, Session, TxRefused, open_until
@@ -148,9 +151,37 @@ def send(make: Callable[[bytes], Sequence[Message]], options: dict[str, Any], *,
         if options["estimate"]:
             trial = signing.session(session.client, account)
             said["gas_limit"] = would_do(await trial.simulate(messages, lane=lane, **said)).gas_limit
+        elif at_terminal():
+            trial = signing.session(session.client, account, fee_max=options["max_fee"])
+            warn_if_in_vain(await tried(trial, messages, lane=lane, said=said))
         return await session.send(messages, **how, signed=signed, lane=lane, **said)
 
     hand_in(work, who.wallet, signing, options)
+
+
+def at_terminal() -> bool:
+    """Whether somebody sits there who can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+async def tried(
+    trial: Session, messages: Sequence[Message], *, lane: int | None, said: Mapping[str, Any]
+) -> pb.SimulateResponse | None:
+    """What the node says that it would do; None: it does not say, and whoever sends it will hear."""
+    try:
+        return await trial.simulate(messages, lane=lane, **said)
+    except (ClientError, ValueError):
+        return None
+
+
+def warn_if_in_vain(answer: pb.SimulateResponse | None) -> None:
+    """A transaction that is admitted and fails in its block is paid for. Raises Refusal: it is not to be sent."""
+    if answer is None or not answer.code:
+        return
+    error = TxRefused(Outcome(b"", b"", answer.code, quoted(answer.codespace), quoted(answer.log)))
+    echo(f"by this node's word it would fail, and its fee of {in_dchat(answer.fee)} may be paid: {error}", err=True)
+    if not click.confirm("send it all the same?", err=True):
+        raise Refusal("nothing was sent; --dry-run tries without a question")
 
 
 def would_do(answer: pb.SimulateResponse) -> pb.SimulateResponse:
@@ -258,11 +289,12 @@ def run_sending(work: Callable[[Client], Any], node: str | None) -> Outcome:
 
 
 @tx.command(cls=Command)
-@click.option("--to", "recipient", type=Address(), required=True)
+@click.option("--to", "payee", type=Payee(), required=True, help="@NAME is whose registered name that is.")
 @sum_option()
 @sending
-def pay(recipient: bytes, paid: Sum, **options: Any) -> None:
+def pay(payee: bytes | str, paid: Sum, **options: Any) -> None:
     """Pay an account, in DCHAT or in a denomination."""
+    recipient = account_of(payee, options)
     send(lambda me: [paying(me, recipient, paid)], options)
 
 

@@ -246,7 +246,10 @@ class Address(click.ParamType):  # type: ignore[type-arg]  # generic in the stub
                 if text.startswith(ADDRESS_PREFIX):
                     self.fail(f"{told}: {error}", param, ctx)
                 self.fail(
-                    f"{told}; names are not looked up here: dchat query identity NAME shows its address", param, ctx
+                    f"{told}; names are not looked up here: dchat query identity NAME shows its address "
+                    "(`dchat tx pay` takes @NAME)",
+                    param,
+                    ctx,
                 )
         try:
             return load_account(Path(text)).address

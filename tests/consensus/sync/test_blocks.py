@@ -229,3 +229,24 @@ async def test_an_unasked_block_while_not_syncing_is_ignored(sync: Sync) -> None
     reactor.add_peer(peer)
     reactor.receive(BLOCK_SYNC_CHANNEL, peer, m.BlockResponse(chain(60)[0].encode()).encode())
     assert reactor.metrics.blocks_received == 0
+
+
+async def test_a_genesis_of_other_validators_is_told_as_what_it_is(sync: Sync) -> None:
+    """Before, it looked like peers that break the protocol, for ever: each was banned for its first block."""
+    sync.driver.state = genesis(3)
+    for _ in range(3):
+        sync.add(chain(30))
+    assert await sync.run(5) is None
+    assert sync.height == 0
+    told = sync.reactor.waits_for
+    assert told.startswith("peers that began with this node's genesis: the first block of ")
+    assert told.endswith(" does not follow from it")
+
+
+async def test_a_liar_at_the_first_block_is_forgotten_when_another_has_the_right_one(sync: Sync) -> None:
+    blocks = chain(30)
+    sync.reactor._begun_otherwise.add("ab" * 20)
+    sync.add(blocks)
+    await sync.run(20)
+    assert sync.height == 29
+    assert not sync.reactor._begun_otherwise
