@@ -121,10 +121,7 @@ def configure(*, level: str, json_lines: bool, name: str = "", levels: Sequence[
         structlog.contextvars.bind_contextvars(node=name)
     # Libraries' warnings come through the same stream.
     logging.basicConfig(level=max(_level, logging.WARNING), stream=stream, format=LIBRARIES_FORMAT)
-    logging.captureWarnings(True)
     for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.StreamHandler):
-            handler.setStream(stream)
         handler.setFormatter(_JsonFormatter(name) if json_lines else _SafeFormatter(LIBRARIES_FORMAT))
 
 
