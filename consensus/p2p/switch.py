@@ -32,8 +32,9 @@ from consensus.p2p.conn.node_info import CHANNELS_MAX, NodeInfo
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.p2p.conn.peer import PeerStatus, SwitchPeer, who_frees_memory
 from consensus.p2p.conn.sockets import Listener, Sockets, TcpSockets
+from consensus.p2p.keeping import Keeping
 from consensus.p2p.places import Places
-from consensus.p2p.reputation import STEADY_S, Reputation
+from consensus.p2p.reputation import Reputation
 from consensus.p2p.tasks import Children
 from consensus.system.log_limit import LogLimit
 
@@ -92,8 +93,7 @@ class Switch:
         self._links: set[Link] = set()  # that are no peers yet: connecting, shaking hands
         self._dialing: dict[Link, asyncio.Future[SwitchPeer]] = {}  # by whom `dial` waits
         self._closing: set[Link] = set()  # that may still write
-        self._persistent_ids = {address.id for address in config.persistent_addresses if address.id}
-        self._kept: set[NodeAddress] = set()  # that a task redials
+        self._keeping = Keeping(self)
         self.on_change: Callable[[SwitchConfig], None] = lambda config: None  # told of other names and limits
         self._places = Places(config, self._is_exempt)
         self._traffic_gone: Counter[tuple[str, int]] = Counter()
@@ -177,7 +177,7 @@ class Switch:
                 self.children.group = tasks
                 self._started.set()
                 for address in config.persistent_addresses:
-                    self._keep(address)
+                    self._keeping.keep(address)
                 self.children.spawn("sweep", self._sweep)
                 for name, service in self._services:
                     self.children.spawn(name, service)
@@ -270,7 +270,7 @@ class Switch:
 
     def _misses_named(self) -> bool:
         """Whether a connection may be that of a peer which the operator named: from where it comes we can't know."""
-        return not self._peers.keys() >= (self.config.unconditional_peer_ids | self._persistent_ids)
+        return not self._peers.keys() >= (self.config.unconditional_peer_ids | self._keeping.ids)
 
     def ban_left_s(self, peer_id: str) -> float:
         """Seconds of its ban; who was named since is not banned any more."""
@@ -344,11 +344,11 @@ class Switch:
     def add_persistent_peer(self, address: NodeAddress) -> None:
         """From now on keep connected to `address` (its id may be missing), as to those of the configuration."""
         if address.id:
-            self._persistent_ids.add(address.id)
+            self._keeping.ids.add(address.id)
             self.bans.lift(address.id)
         named = (*self.config.persistent_peers, str(address))
         self.config = self._places.config = replace(self.config, persistent_peers=named)
-        self._keep(address)
+        self._keeping.keep(address)
 
     def change(self, config: SwitchConfig) -> None:
         """Obey other names and limits of peers, from the next that comes or is dialed; nobody who is here has to go.
@@ -358,22 +358,15 @@ class Switch:
         """
         self.config = self._places.config = config
         self.on_change(config)
-        named = config.persistent_addresses
-        pinned = {self.pins.get(address.host_port, "") for address in named if not address.id}
-        self._persistent_ids = ({address.id for address in named} | pinned) - {""}
+        self._keeping.name(config)
         if not self._started.is_set() or self._stopping:
             return
-        for address in named:
+        for address in config.persistent_addresses:
             if address.id:
                 self.bans.lift(address.id)
             if self._gate is not None and address.ip is not None:
                 self._gate.add_known(address.host)
-            self._keep(address)
-
-    def _keep(self, address: NodeAddress) -> None:
-        if address not in self._kept:
-            self._kept.add(address)
-            self.children.spawn(f"keep {address}", partial(self._keep_connected, address))
+            self._keeping.keep(address)
 
     def _check_dial(self, address: NodeAddress, *, persistent: bool) -> None:
         if address.id == self.id:
@@ -387,35 +380,6 @@ class Switch:
             raise AlreadyConnected(address.id or address.host_port, "is being connected already")
         if not persistent:
             self._places.check_outbound(address.id, self._peers_tuple)
-
-    async def _keep_connected(self, address: NodeAddress) -> None:
-        """Redial a persistent peer as long as it is named; the wait grows to `redial_max_s` and starts over after a
-        steady time."""
-        failures = 0
-        loop = asyncio.get_running_loop()
-        while True:
-            began = loop.time()
-            peer_id = address.id or self.pins.get(address.host_port, "")
-            if peer_id:  # one pinned before the start as well
-                self._persistent_ids.add(peer_id)
-            peer = self._peers.get(peer_id)
-            try:
-                if peer is None:
-                    peer = await self.dial(address, persistent=True)
-            except AlreadyConnected as error:
-                peer = self._peers.get(error.peer_id)
-            except P2PError as error:
-                failures += 1
-                if failures & (failures - 1) == 0:  # the 1st, 2nd, 4th, 8th...: it may go on for days
-                    log.warning("failed to reach a persistent peer", attempts=failures, reason=str(error))
-            if peer is not None:
-                await peer.gone.wait()
-                failures = 0 if loop.time() - began >= STEADY_S else min(failures, 4) + 1
-            wait_s = min(self.config.redial_first_s * 2 ** min(failures, 32), self.config.redial_max_s)
-            await asyncio.sleep(wait_s * self.rng.uniform(0.75, 1.25))
-            if address not in self.config.persistent_addresses:
-                self._kept.discard(address)
-                return
 
     # --- LinkOwner --------------------------------------------------------------------------------------------
 
@@ -473,7 +437,7 @@ class Switch:
 
     def _pin(self, address: NodeAddress, peer_id: str, *, persistent: bool) -> None:
         if persistent:
-            self._persistent_ids.add(peer_id)
+            self._keeping.ids.add(peer_id)
         if len(self.pins) < PINS_MAX:
             self.pins[address.host_port] = peer_id
             log.warning("pinned an address without id to the id first seen", address=address.host_port, peer=peer_id)
@@ -504,7 +468,7 @@ class Switch:
             other.close(AlreadyConnected(link.id, "is being connected the other way"))
 
     def _is_exempt(self, peer_id: str) -> bool:
-        return peer_id in self.config.unconditional_peer_ids or peer_id in self._persistent_ids
+        return peer_id in self.config.unconditional_peer_ids or peer_id in self._keeping.ids
 
     def _check_room(self, link: Link) -> SwitchPeer | None:
         """Returns who has to go for this newcomer, if somebody has. Raises Rejected."""
@@ -535,7 +499,7 @@ class Switch:
             link,
             info,
             self._budget_of(link.id),
-            is_persistent=link.persistent or link.id in self._persistent_ids,
+            is_persistent=link.persistent or link.id in self._keeping.ids,
             connected_since_ns=self.clock(),
         )
         connection = MultiplexConnection(

@@ -416,5 +416,5 @@ async def test_names_and_limits_of_peers_change_while_it_runs() -> None:
         assert a.switch.is_connected(b.id)  # nobody who is here has to go
         (there,) = (peer for peer in b.switch.peers if peer.id == a.id)
         b.switch.release_peer(there, "bye")
-        await until(lambda: not a.switch.is_connected(b.id) and len(a.switch._kept) == 1)
+        await until(lambda: not a.switch.is_connected(b.id) and len(a.switch._keeping._kept) == 1)
         assert not a.switch.is_connected(b.id)
