@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import structlog
 
@@ -20,7 +20,7 @@ from consensus.core.events import SignProposal, SignVote, VoteKind
 from consensus.engine.incoming.checks import EXTENSION_BYTES_LOGGED_MAX
 from consensus.engine.incoming.inputs import PartIn, ProposalIn, VoteIn, encode_logged
 from consensus.execution.executor import BlockExecutor
-from consensus.execution.metrics import EngineMetrics
+from consensus.execution.metrics import EngineMetrics, Signing
 from consensus.formats.timestamps import within_time
 from consensus.formats.units import NS_PER_MS
 from consensus.privval.own_key import PUT_OFF_MAX, OwnKeyWatch
@@ -38,6 +38,7 @@ from consensus.types.vote import Proposal, Vote
 log = structlog.get_logger(__name__)
 
 ToSign: TypeAlias = SignProposal | SignVote
+T = TypeVar("T")
 Spawn: TypeAlias = Callable[[Callable[[], Coroutine[None, None, None]], str], "asyncio.Task[None]"]
 
 
@@ -145,19 +146,20 @@ class OwnMessages:
             sync()
             return signed
 
-        started = self._clock.monotonic_ns()
+        signing = self._asked("proposal", effect)
         try:
             if isinstance(signer, RemoteSigner):  # the driver goes on, and logs too: on the loop, one after the other
                 signed = await signer.sign_proposal_away(state.chain_id, unsigned)
+                signing.signed_ns = self._clock.monotonic_ns()
                 log_it(signed)
-                await self._workers.run_disk(sync)
+                await self._workers.run_disk(self._timed(signing, sync))
             else:
-                signed = await self._workers.run_disk(work)
+                signed = await self._workers.run_disk(self._timed(signing, work))
         except SigningRefused as error:
-            self._refused(f"a proposal: {error}")
+            self._refused(signing, f"a proposal: {error}")
             return None
         self._remember(signed.sign_bytes(state.chain_id), signed.signature)
-        self._metrics.sign.add(self._clock.monotonic_ns() - started)
+        self._done(signing)
         return signed
 
     async def vote(self, effect: SignVote, index: int, time_ns: int, block: Block | None, state: State) -> Vote | None:
@@ -200,19 +202,20 @@ class OwnMessages:
             sync()
             return signed
 
-        started = self._clock.monotonic_ns()
+        signing = self._asked(effect.kind.name.lower(), effect)
         try:
             if isinstance(signer, RemoteSigner):
                 signed = await signer.sign_vote_away(state.chain_id, unsigned, with_extension=extends)
+                signing.signed_ns = self._clock.monotonic_ns()
                 self._log(VoteIn(signed, ""))
-                await self._workers.run_disk(sync)
+                await self._workers.run_disk(self._timed(signing, sync))
             else:
-                signed = await self._workers.run_disk(work)
+                signed = await self._workers.run_disk(self._timed(signing, work))
         except SigningRefused as error:
-            self._refused(f"a {effect.kind.name.lower()}: {error}")
+            self._refused(signing, f"a {effect.kind.name.lower()}: {error}")
             return None
         self._remember(signed.sign_bytes(state.chain_id), signed.signature)
-        self._metrics.sign.add(self._clock.monotonic_ns() - started)
+        self._done(signing)
         self._metrics.last_signed_height = effect.height
         self.watch.signed(signed)
         return signed
@@ -243,6 +246,31 @@ class OwnMessages:
     def _log(self, message: ProposalIn | PartIn | VoteIn) -> None:
         self._wal.append(encode_logged(message, self._clock.now_ns()))
 
-    def _refused(self, what: str) -> None:
+    def _asked(self, kind: str, effect: ToSign) -> Signing:
+        nil_why = effect.nil_reason.value if isinstance(effect, SignVote) and effect.nil_reason is not None else ""
+        signing = Signing(
+            kind, effect.height, effect.round, self._clock.monotonic_ns(), nil_why=nil_why, is_away=self.is_away
+        )
+        self._metrics.signings.append(signing)
+        return signing
+
+    def _timed(self, signing: Signing, work: Callable[[], T]) -> Callable[[], T]:
+        """The same work, which says how long it took by itself."""
+
+        def timed() -> T:
+            began_ns = self._clock.monotonic_ns()
+            try:
+                return work()
+            finally:
+                signing.work_ns = self._clock.monotonic_ns() - began_ns
+
+        return timed
+
+    def _done(self, signing: Signing) -> None:
+        signing.done_ns = self._clock.monotonic_ns()
+        self._metrics.sign.add(signing.done_ns - signing.asked_ns)
+
+    def _refused(self, signing: Signing, what: str) -> None:
+        signing.refused = what
         self._metrics.own_signatures_refused += 1
         log.warning(f"abstained from {what}")

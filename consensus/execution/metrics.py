@@ -5,8 +5,9 @@ Counters only grow; gauges are the latest. Names follow CometBFT's consensus met
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
+from typing import Final
 
 from consensus.core.events import Step
 from consensus.types.block import Block
@@ -31,6 +32,29 @@ class Timing:
     @property
     def mean_ns(self) -> int:
         return self.sum_ns // self.count if self.count else 0
+
+
+SIGNINGS_KEPT: Final = 64  # a height of twenty rounds
+
+
+@dataclass(slots=True)
+class Signing:
+    """One message of ours on its way to a signature on disk. Times are monotonic; 0: not yet.
+
+    kind: proposal, prevote, precommit. nil_why: of a vote for nil, a NilReason. signed_ns: when a signer elsewhere had
+    answered. work_ns: how long the work on the disk itself took.
+    """
+
+    kind: str
+    height: int
+    round: int
+    asked_ns: int
+    nil_why: str = ""
+    is_away: bool = False
+    signed_ns: int = 0
+    work_ns: int = 0
+    done_ns: int = 0
+    refused: str = ""
 
 
 @dataclass(slots=True)
@@ -65,6 +89,7 @@ class EngineMetrics:
     own_signatures_refused: int = 0
     inbox_dropped: int = 0
     wal_restated: int = 0  # times that the log of a height of many rounds was shortened
+    signings: deque[Signing] = field(default_factory=lambda: deque(maxlen=SIGNINGS_KEPT))  # the latest of ours
     nil_votes: Counter[tuple[str, str]] = field(default_factory=Counter)  # ours: (prevote or precommit, reason)
     step_ns: dict[str, Timing] = field(default_factory=dict)  # by step's name: time spent in it
     # durations

@@ -53,6 +53,7 @@ class Gossip:
     clock: Clock
     fatal: Callable[[int, str], None]
     _begins: asyncio.Task[None] | None = None
+    _at_once: bool = False
     _lag: Lag = field(default_factory=Lag)
     more_counters: dict[str, Any] = field(default_factory=dict)  # of others', to be told with its own
     begun: asyncio.Event = field(default_factory=asyncio.Event)  # caught up, and in consensus
@@ -113,15 +114,20 @@ class Gossip:
             sync=sync, snapshots=snapshots, backfill=backfill, network=switch, clock=clock, fatal=fatal,
         )  # fmt: skip
 
-    async def start(self) -> None:
-        """Begin to take part: in a task, since catching up may take long. The switch runs already."""
+    async def start(self, *, at_once: bool = False) -> None:
+        """Begin to take part: in a task, since catching up may take long. The switch runs already.
+
+        at_once: nothing is fetched first; who is behind after all shows it, and fetches then.
+        """
+        self._at_once = at_once
         self.mempool.set_receiving(False)
         self._begins = asyncio.get_running_loop().create_task(self._begin(), name="block sync")
 
     async def _begin(self) -> None:
         try:
             while self.driver.failure is None and self.driver.halted is None:
-                applied = await self.sync.run()
+                applied = 0 if self._at_once else await self.sync.run()
+                self._at_once = False
                 self._lag.synced(self.clock.monotonic_ns(), applied=applied)
                 self.mempool.set_receiving(True)
                 await self.driver.start()

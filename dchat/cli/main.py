@@ -44,6 +44,8 @@ PLACES: Final = {
     "rollback": "dchat.cli.commands.upgrade_commands:rollback_command",
     "pre-upgrade": "dchat.cli.commands.upgrade_commands:pre_upgrade",
     "database": "dchat.cli.groups.database_group:database",
+    "why": "dchat.cli.debug.why_command:why",
+    "doctor": "dchat.cli.debug.doctor_command:doctor",
     "debug": "dchat.cli.debug.debug_commands:debug",
     "audit": "dchat.cli.audit.audit_commands:audit",
     "export-user-data": "dchat.cli.audit.export_command:export_user_data",

@@ -309,6 +309,13 @@ class ObservabilitySection(Section):
     health_port: Port = option(
         8_080, "Port of the HTTP door: /health /ready /status /peers /chain/... /metrics.", env="DCHAT_API_PORT"
     )
+    why_heights: int = option(
+        10_000,
+        "So many of the last heights are remembered on the disk, about a kilobyte each, for `dchat why` (docs/why.md). "
+        "0: none.",
+        ge=0,
+        le=1_000_000,
+    )
     tracing_enabled: bool = option(False, "The same as [tracing] enabled.")
     unhealthy_after: Seconds = option(
         300,

@@ -13,3 +13,7 @@ class AlreadyRunning(HomeError):
 
 class IdentityError(HomeError):
     """An identity file that cannot be used: which, and why."""
+
+
+class CannotTakeOver(HomeError):
+    """The process that runs on the home does not hand over, or none runs; nothing was changed."""

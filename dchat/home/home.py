@@ -2,7 +2,7 @@
 
     validator-config.toml  identity.json
     config/  genesis.json  node_key.json  priv_validator_key.json  addrbook.json
-    data/    priv_validator_state.json  cs.wal/  blocks/  state/  app/  snapshots/  trail/
+    data/    priv_validator_state.json  cs.wal/  blocks/  state/  app/  snapshots/  trail/  why/
 
 Keys and records of signatures are mode 0600 and never overwritten. A sign state is made only together with its key:
 a key whose record is missing may have signed, and an empty record would let it sign twice (failure 8, failure 9).
@@ -85,6 +85,11 @@ class Home(NodeFiles):
         return self.data / "trail"
 
     @property
+    def why(self) -> Path:
+        """What is remembered of each height (docs/why.md)."""
+        return self.data / "why"
+
+    @property
     def moved_mark(self) -> Path:
         """There from a restore, or an import of a sign state, until the node has watched for its key's second user."""
         return self.data / "moved"
@@ -93,6 +98,11 @@ class Home(NodeFiles):
     def genesis_note(self) -> Path:
         """What a start need not read again of a large genesis."""
         return self.data / "genesis.note"
+
+    @property
+    def takeover(self) -> Path:
+        """Where a process asks the one that runs here to hand over."""
+        return self.data / "takeover.sock"
 
     @property
     def pid_file(self) -> Path:

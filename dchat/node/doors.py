@@ -56,10 +56,12 @@ from dchat.node.node_metrics import (
     state_metrics,
     storage_metrics,
     trail_metrics,
+    why_metrics,
 )
 from dchat.retention.retention import Retention
 from dchat.sql import on_node
 from dchat.sql.feed import SqlFeed
+from dchat.why.desk import WhyDesk
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +96,7 @@ class Doors:
     def __init__(
         self, home: Home, config: Config, views: Views, *, watch: CommitWatch, gossip: Gossip, journal: Journal,
         evidence: EvidencePool, block_events: BlockEvents, retention: Retention, trails: OwnTrails,
-        skew: ClockSkew, feed: SqlFeed | None, keeper: Keeper | None, chain: Chain,
+        skew: ClockSkew, feed: SqlFeed | None, keeper: Keeper | None, chain: Chain, why: WhyDesk,
     ) -> None:  # fmt: skip
         self._config, self._views, self.trails = config, views, trails
         self.rate = rate = RateLimit.of(config.rate_limit)
@@ -126,7 +128,9 @@ class Doors:
         served = Served(grpc.methods, SERVICES, COSTS, grpc.guard.requests, grpc.guard.answers)
         calls = Calls(served, rate, views.reading, version=build_version())
         self._metrics_tls = tls.metrics
-        self.http = HttpDoor(config.http, views, events, registry, rate=rate, tls=tls.http, handles=share, calls=calls)
+        self.http = HttpDoor(
+            config.http, views, events, registry, rate=rate, tls=tls.http, handles=share, calls=calls, why=why
+        )
         self.hub = Hub(
             views.answers, events, watch, views.reading, clients_max=config.rpc.max_subscription_clients,
             each_max=config.rpc.max_subscriptions_per_client, buffer_max=config.rpc.subscription_buffer_size,
@@ -142,6 +146,7 @@ class Doors:
         registry.add(partial(clock_metrics, skew))
         registry.add(partial(trail_metrics, trails))
         registry.add(partial(state_metrics, chain.app.stores))
+        registry.add(partial(why_metrics, why))
         registry.add(partial(on_node.metrics_of, feed))
         registry.add(partial(plain_counters, "dchat_search", "Searches by events", self._searches.metrics))
         if keeper is not None:

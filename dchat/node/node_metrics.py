@@ -36,6 +36,7 @@ from dchat.doors.metrics.machine import build_metrics, memory_metrics
 from dchat.doors.metrics.votes import SeenVotes
 from dchat.doors.reads.limits import RateLimit
 from dchat.retention.retention import Retention
+from dchat.why.desk import WhyDesk
 from genesis.build import TOKENS_PER_POWER
 from proto.dchat.v1 import service_pb2, staking_service_pb2
 
@@ -152,7 +153,7 @@ class NodeMetrics:
     def _validator(self) -> Iterator[Metric]:
         """Of our own key, as signing info and staking have it; of a key that is not staked, what the engine counts."""
         views = self._views
-        record = self._record()
+        record = self.record_of(views.me.validator_address)
         stake, missed = views.voting_power * float(TOKENS_PER_POWER), self._missed
         if record is not None:
             stake, missed = record.tokens / UDCHAT_PER_DCHAT, record.signing.missed_total
@@ -167,12 +168,12 @@ class NodeMetrics:
             float(record is not None and record.jailed),
         )
 
-    def _record(self) -> staking_service_pb2.ValidatorInfo | None:
-        """Ours on the chain; None: not staked, or the chain did not begin."""
+    def record_of(self, address: bytes) -> staking_service_pb2.ValidatorInfo | None:
+        """Of a consensus key, on the chain; None: not staked, or the chain did not begin."""
         views = self._views
         try:
             found = EconomyQueries(views.answers.queries).validator(
-                consensus_address=views.me.validator_address, height=views.answers.height
+                consensus_address=address, height=views.answers.height
             )
         except StateError:  # before the chain began
             return None
@@ -398,6 +399,12 @@ class NodeMetrics:
             [((one.name,), one.refused) for one in slots],
         )
         yield counter("dchat_door_rate_refused", "Requests refused by the rate of their client.", doors.rate.refused)
+
+
+def why_metrics(desk: WhyDesk) -> Iterator[Metric]:
+    """Of the records that `dchat why` reads."""
+    yield counter("dchat_why_records", "Records of heights that were written since the start.", desk.written)
+    yield counter("dchat_why_records_dropped", "Records of heights for which the disk was too slow.", desk.dropped)
 
 
 def trail_metrics(trails: OwnTrails) -> Iterator[Metric]:

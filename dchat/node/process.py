@@ -27,6 +27,7 @@ from chain.tx.units import UDCHAT_PER_DCHAT
 from chain.upgrade.plan import Plan
 from consensus.abci.interface import HaltReason, HaltRequested
 from consensus.documents.genesis import GenesisDoc
+from consensus.node.commit_watch import SafeListener
 from consensus.p2p.conn.errors import P2PError
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.privval.held import HeldKey
@@ -40,8 +41,9 @@ from dchat.audit.trail import FILE_NAME, Trail
 from dchat.config import Config, Loaded
 from dchat.config.genesis_options import GENESIS_OPTIONS
 from dchat.doors.http.views import host_name
+from dchat.handover.takeover import Before, HandOver, begin_again, take
 from dchat.home import logs
-from dchat.home.errors import AlreadyRunning, HomeError, IdentityError
+from dchat.home.errors import AlreadyRunning, CannotTakeOver, HomeError, IdentityError
 from dchat.home.home import Home, load_genesis
 from dchat.home.home_lock import hold_home
 from dchat.home.identity import load as load_identity
@@ -72,8 +74,8 @@ STDERR = 2  # the file itself: what crashes may not be able to ask Python for it
 STOP_TIMEOUT_S = 15.0  # a stop that takes longer is cut: supervisors wait 20 to 90 s
 
 
-def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded]) -> int:
-    """Run until a signal or a failure; returns the exit code."""
+def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded], takes_over: bool = False) -> int:
+    """Run until a signal or a failure; returns the exit code. takes_over: from the process that runs on the home."""
     config = loaded.config
     logs.configure(
         level=config.log.level,
@@ -87,12 +89,15 @@ def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded]) -
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the loop hears it: options were read just now
     try:
         fitted = check_machine(home, config)
+        before = take(home) if takes_over else None
         with hold_home(home):
-            process = _Process(home, loaded, reload, fitted)
+            process = _Process(home, loaded, reload, fitted, before)
             code = uvloop.run(process.main())
             if process.successor is not None:
                 become(*process.successor, home, process.halt_height)
-            return code
+        if code == EXIT_OK and process.given_to is not None and not process.given_to.give():
+            begin_again()
+        return code
     except (
         CannotUpgrade,
         HomeError,
@@ -112,7 +117,7 @@ def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded]) -
 def code_of(error: Exception) -> int:
     """With which code the process ends that could not start for `error`."""
     match error:
-        case AlreadyRunning():
+        case AlreadyRunning() | CannotTakeOver():
             return EXIT_FAILED
         case CannotUpgrade():
             return EXIT_UPGRADE
@@ -134,8 +139,10 @@ def advice(home: Home, reason: str) -> str:
 
 
 class _Process:
-    def __init__(self, home: Home, loaded: Loaded, reload: Callable[[], Loaded], fitted: Config) -> None:
-        """fitted: the options as this machine lets them be."""
+    def __init__(
+        self, home: Home, loaded: Loaded, reload: Callable[[], Loaded], fitted: Config, before: Before | None
+    ) -> None:
+        """fitted: the options as this machine lets them be. before: the process that handed the home over."""
         self._home, self._loaded, self._reload, self._fitted = home, loaded, reload, fitted
         self._parts: Parts | None = None  # of the node, once there is one
         self._ended: asyncio.Future[tuple[int, str]] | None = None
@@ -143,6 +150,8 @@ class _Process:
         self._halt: HaltRequested | None = None
         self._stop_failed = ""
         self._broken: tuple[int, str] | None = None  # of a database; whatever else ends this process then, this is why
+        self._before = before
+        self.given_to: HandOver | None = None  # the home is handed over
         self.successor: tuple[Swap, OpenBinary] | None = None  # the binary that is to take this process's place
         self.halt_height = 0
         self._audit = Trail(home.root / FILE_NAME)
@@ -191,12 +200,16 @@ class _Process:
             return self._not_this_build(halt)
         _warn_about_genesis(config, node)
         try:
-            await node.start()
+            await node.start(at_once=self._before is not None)
             self._parts = Parts(node.switch, node.doors.rate, node.views.thresholds, node.room)
             _settle_memory()
             self._begin_own_tasks(node, validator_key)
+            handing = await self._hand_over_when_asked(node)
             code, reason = await self._ended
             self._told = {"code": code, "reason": reason}
+            await handing.close()
+            if handing.asked is not None and code == EXIT_OK:
+                self.given_to = handing
             if self._halt is not None:
                 code = await self._after_halt(node, self._halt)
             elif code == EXIT_CONSENSUS_FAILURE:
@@ -247,6 +260,28 @@ class _Process:
             if node.config.upgrade.announce:
                 self._audit.note("operator key used", purpose=f"announce readiness for the upgrade {swap.name}")
             node.tasks.side("prepare the upgrade", lambda: _prepare(node, swap, validator_key))
+
+    async def _hand_over_when_asked(self, node: Node) -> HandOver:
+        """And tell the process before that this one takes part."""
+        driver, address = node.driver, node.validator_key.address
+
+        def is_ours_next() -> bool:
+            validators = driver.state.validators
+            return len(validators) > 0 and validators.proposer_of(0).address == address
+
+        handing = HandOver(self._home, is_ours_next=is_ours_next, end=lambda: self._end(EXIT_OK, "handed over"))
+        driver.add_saved_listener(SafeListener("hand-over", handing, node.views.faults))
+        before = self._before
+        if before is not None:
+
+            async def tell() -> None:
+                await node.gossip.begun.wait()
+                away_ms = before.say_running()
+                log.info("took over", height=driver.state.last_block_height, away_ms=away_ms)
+
+            node.tasks.side("tell the process before", tell)
+        await handing.open()
+        return handing
 
     async def _stop(self, node: Node) -> None:
         try:

@@ -12,9 +12,10 @@ Source: docs/architecture.md.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -72,6 +73,8 @@ from dchat.home.home import Home
 from dchat.home.version import ENGINE_VERSION, build_version
 from dchat.node.doors import Chain, Doors, listening
 from dchat.node.node_metrics import signer_metrics
+from dchat.node.remembering import PART as RECORDS
+from dchat.node.remembering import remember
 from dchat.retention.disk_use import DiskUse
 from dchat.retention.retention import Policy, Retention, folders_of
 from dchat.retention.room import NoRoom, RoomOnDisk
@@ -90,6 +93,7 @@ from dchat.statesync.headers import (
 from dchat.statesync.joining import Join, is_due
 from dchat.statesync.maker import SnapshotMaker, is_ours
 from dchat.upkeep.scrub import Scrubber
+from dchat.why.desk import WhyDesk
 from genesis.digest import genesis_digest, rendered_digest
 from light import Root
 from light.provider import Provider
@@ -261,6 +265,7 @@ class Node:
     feed: SqlFeed | None  # into SQL
     keeper: Keeper | None  # of backups, where they are scheduled
     room: RoomOnDisk
+    why: WhyDesk
     tasks: Tasks
 
     @staticmethod
@@ -297,15 +302,18 @@ class Node:
         node.gossip.more_counters["snapshots"] = node.snapshots.metrics
         return node
 
-    async def start(self) -> None:
-        """Open the doors, join the network, begin consensus. Raises CannotListen."""
+    async def start(self, *, at_once: bool = False) -> None:
+        """Open the doors, join the network, begin consensus. at_once: no blocks are fetched first (takeover.py). Raises
+        CannotListen."""
         self.tasks.watch_loop(asyncio.get_running_loop())
         self.tasks.side(MEMPOOL, self.pool.run, needed=True)
         self.tasks.side("loop lag", self.doors.lag.run)
+        self.tasks.side(RECORDS, self.why.run)
         self.tasks.side("disk use", self.retention.watch_disk)
         self.tasks.side("room on the disk", self._watch_room)
         self.tasks.side(SUBSCRIBERS, self.doors.hub.run)
-        await self.doors.start()
+        if not at_once:  # else votes go first, and who asks is served a moment later
+            await self.doors.start()
         with listening("peers", self.config.network.listen_address, "[network] listen_address"):
             await self.switch.start()
         self.tasks.vital("p2p", self.switch.ended)
@@ -314,7 +322,9 @@ class Node:
                 "the signer", self.config.validator.priv_validator_laddr, "[validator] priv_validator_laddr"
             ):
                 await self.engine.signer.door.listen()
-        await self.gossip.start()
+        await self.gossip.start(at_once=at_once)
+        if at_once:
+            await self.doors.start()
         self.tasks.side("restore journal", self._restore)
         self.tasks.side("look through the databases", self.scrubber.run)
         self.tasks.side("remember the state", self._remember_state)
@@ -361,14 +371,13 @@ class Node:
         if isinstance(self.engine.signer, RemoteSigner):
             steps.append(self.engine.signer.door.close)
         for step in steps:
-            try:
+            with _telling(getattr(step, "__qualname__", ""), errors):
                 await step()
-            except Exception as error:
-                log.error("a part did not stop cleanly", part=getattr(step, "__qualname__", ""), error=repr(error))
-                errors.append(error)
         await self.tasks.stop()
         await self.journal.close()
         self.workers.close()
+        with _telling(RECORDS, errors):
+            self.why.close()
         self.engine.close()
         self.databases.close()
         if errors:
@@ -385,6 +394,15 @@ class Node:
     async def close_admission(self) -> None:
         """Take no more transactions; reading goes on."""
         await self.tasks.stop(MEMPOOL)
+
+
+@contextlib.contextmanager
+def _telling(part: str, errors: list[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        log.error("a part did not stop cleanly", part=part, error=repr(error))
+        errors.append(error)
 
 
 async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> Node:
@@ -428,17 +446,21 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     views = Views(
         me=me, answers=answers, driver=driver, pool=pool, switch=switch, faults=faults,
         is_catching_up=gossip.is_catching_up, sync_target=gossip.highest_peer, sync_waits_for=gossip.waits_for,
-        thresholds=Thresholds(config.observability.unhealthy_after),
-        known_upgrades=tuple(sorted(app.upgrader.handlers)),
-        storage=storage_of(retention, keeper), backfill=lambda: backfill_status(gossip),
+        thresholds=Thresholds(config.observability.unhealthy_after), backfill=lambda: backfill_status(gossip),
+        known_upgrades=tuple(sorted(app.upgrader.handlers)), storage=storage_of(retention, keeper),
         block_sync=gossip.sync_progress, sql=lambda: on_node.status_of(feed),
     )  # fmt: skip
+    desk = WhyDesk(disk, home.why, config.observability.why_heights, workers)
     doors = Doors(
         home, config, views, watch=watch, gossip=gossip, journal=journal, evidence=evidence,
         block_events=lambda: app.block_events, retention=retention, skew=skew, trails=trails_of(home, executor, app),
-        feed=feed, keeper=keeper, chain=Chain(genesis, validator_key.pub_key, app),
+        feed=feed, keeper=keeper, chain=Chain(genesis, validator_key.pub_key, app), why=desk,
     )  # fmt: skip
     driver.add_saved_listener(SafeListener("metrics", doors.metrics, faults))
+    remember(
+        desk, driver, address=validator_key.pub_key.address, clock=clock, switch=switch, gossip=gossip, skew=skew,
+        signer=engine.signer, staked=doors.metrics, lag=doors.lag, faults=faults,
+    )  # fmt: skip
     if isinstance(engine.signer, RemoteSigner):
         watch_signer(engine.signer, faults, doors)
     tell_subscribers(driver, doors.hub, faults)
@@ -446,7 +468,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
         home=home, config=config, genesis=genesis, databases=databases, app=app, pool=pool, executor=executor,
         engine=engine, driver=driver, switch=switch, gossip=gossip, workers=workers, views=views, doors=doors,
         retention=retention, snapshots=maker, journal=journal, validator_key=validator_key.pub_key, fatal=given.fatal,
-        feed=feed, keeper=keeper, room=room_of(home, config), tasks=Tasks(given.fatal, faults),
+        feed=feed, keeper=keeper, room=room_of(home, config), why=desk, tasks=Tasks(given.fatal, faults),
         scrubber=Scrubber([home.databases / name for name in DATABASES], workers, given.on_broken),
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ from consensus.p2p.conn.node_info import NodeInfo
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.p2p.switch import Switch
 from consensus.privval.held import HeldKey
-from consensus.privval.remote import RemoteSigner
+from consensus.privval.remote import RemoteKey, RemoteSigner
 from consensus.privval.signer import FileSigner, Signer
 from consensus.simulation.clock import Delays, SimClock, SimWorkers, Wall
 from consensus.simulation.home import DATA, SimHome, Strike
@@ -164,6 +164,8 @@ class SimNode:
     probe: bytes = b""  # a transaction that it admitted after the faults
     is_calm: bool = False  # no more faults: its disk is fast
     neighbours: frozenset[str] = frozenset()  # ids of peers that no limit of their number turns away
+    remote: RemoteKey | None = None  # its consensus key is with a signer elsewhere
+    on_wired: Callable[[SimNode, SimClock], None] = lambda node, clock: None  # its parts are there and did not start
 
     @property
     def host(self) -> str:
@@ -253,10 +255,13 @@ class SimNode:
         self.parts = Parts(
             app, executor, pool, journal, driver, switch, gossip, tasks, bystander, retention, engine, maker
         )
+        self.on_wired(self, clock)
         await self._start()
 
-    def _signing_key(self) -> Ed25519PrivKey | HeldKey:
+    def _signing_key(self) -> Ed25519PrivKey | HeldKey | RemoteKey:
         """Of this life."""
+        if self.remote is not None:
+            return self.remote
         if self.place not in self.plan.held:
             return self.key
         rng = random.Random(f"held {self.name} {self.starts} {self.plan.seed}")

@@ -77,6 +77,11 @@ from genesis.digest import genesis_digest
     help="Check options, files, ports, peers and clock, say all that is wrong, start nothing.",
 )
 @click.option("--dry-run", is_flag=True, help="As --validate, and say what would be made and opened.")
+@click.option(
+    "--takeover",
+    is_flag=True,
+    help="Take the home over from the process that runs on it, right after a block; it goes on where this fails.",
+)
 @hsm_options
 @click.option(
     "--replay-from-genesis",
@@ -123,7 +128,7 @@ def validator(context: click.Context, /, **given: object) -> None:
     if given["validate"] or given["dry_run"]:
         _tell(start, dry_run=bool(given["dry_run"]))
         return
-    _run(start)
+    _run(start, takes_over=bool(given["takeover"]))
 
 
 validator.add_command(recover)
@@ -324,12 +329,16 @@ def _guard(action: object) -> None:
         raise Refusal(str(error), Exit.MACHINE) from None
 
 
-def _run(start: Start) -> None:
+def _run(start: Start, *, takes_over: bool) -> None:
     from dchat.node.process import run_validator
 
     _guard(lambda: _check_files(start))
     _guard(lambda: _check_machine(start))
     config = start.loaded.config
+    if takes_over and config.node.proxy_app:
+        raise click.UsageError("--takeover is of dchat's own application, not of --proxy-app")
+    if takes_over and (missing := _missing(start.home, config)):
+        raise Refusal(f"{missing[0]} is missing: no process can run on this home", Exit.USAGE)
     if config.node.proxy_app:
         from dchat.abci.engine import make_foreign_home, run_engine
 
@@ -337,11 +346,14 @@ def _run(start: Start) -> None:
         if code := run_engine(start.home, start.loaded):
             raise SystemExit(code)
         return
-    _guard(
-        lambda: make_home(start.home.root, config, chain_id=config.validator.chain_id, genesis_file=start.genesis_file)
-    )
+    if not takes_over:  # else all of it is there, and another process uses it
+        chain_id, genesis = config.validator.chain_id, start.genesis_file
+        _guard(lambda: make_home(start.home.root, config, chain_id=chain_id, genesis_file=genesis))
     code = run_validator(
-        start.home, start.loaded, reload=lambda: load_config(start.home.root, file=start.file, flags=start.flags)
+        start.home,
+        start.loaded,
+        reload=lambda: load_config(start.home.root, file=start.file, flags=start.flags),
+        takes_over=takes_over,
     )
     if code:
         raise SystemExit(code)

@@ -4,6 +4,8 @@ services under /v1 (`dchat.doors.rest`); JSON. And the explorer's pages (`dchat.
 
 from __future__ import annotations
 
+from functools import partial
+
 from aiohttp import web
 
 from consensus.state.cursors import HEIGHT_MAX, Cursor
@@ -18,12 +20,13 @@ from dchat.doors.reads.event_feed import EventFeed, EventFilter, parse_where
 from dchat.doors.reads.handles import DoorHandles
 from dchat.doors.reads.limits import RateLimit, client_of
 from dchat.doors.rest.calls import Calls
+from dchat.why.desk import WhyDesk
 
 BLOCKS_DEFAULT = 10
 EVENTS_DEFAULT = 100
 EVENTS_MAX = 1_000  # of one page: a few hundred kilobytes of JSON
 DIGITS_MAX = 20  # of a number: more than any that is allowed has
-COSTS = {"/chain/events": 4, "/chain/block-results": 4, "/chain/latest-block": 2, "/chain/blocks": 4}
+COSTS = {"/chain/events": 4, "/chain/block-results": 4, "/chain/latest-block": 2, "/chain/blocks": 4, "/why": 8}
 
 
 class HttpDoor(HttpListener):
@@ -40,11 +43,12 @@ class HttpDoor(HttpListener):
         tls: Certificates | None,
         handles: DoorHandles | None = None,
         calls: Calls | None = None,
+        why: WhyDesk | None = None,
     ) -> None:
-        """calls: the paths under /v1. handles: as of HttpListener."""
+        """calls: the paths under /v1. handles: as of HttpListener. why: the records of heights."""
         costs = {**{("GET", path): cost for path, cost in COSTS.items()}, **(calls.costs if calls else {})}
         super().__init__(options, registry, views.faults, rate=rate, tls=tls, handles=handles, costs=costs)
-        self._views, self._events, self._calls = views, events, calls
+        self._views, self._events, self._calls, self._why = views, events, calls, why
 
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port. Raises OSError."""
@@ -62,6 +66,8 @@ class HttpDoor(HttpListener):
             "/metrics": self.metrics,
         }
         routes = {("GET", path): answer for path, answer in plain.items()}
+        if self._why is not None:
+            routes["GET", "/why"] = self._missed
         if self._calls is not None:
             routes |= self._calls.handlers
         if self._options.explorer:
@@ -79,6 +85,13 @@ class HttpDoor(HttpListener):
         height = whole_of(request, "height", default=0, least=0, most=HEIGHT_MAX)
         share, client = self._events.share, client_of(request.remote or "")
         return _json(await share.drive(self._views.answers.block_results_json(height), client))
+
+    async def _missed(self, request: web.Request) -> web.Response:
+        """?height=H; 0 or absent: the last height that this validator missed. Raises BadQuestion, Busy."""
+        assert self._why is not None
+        height = whole_of(request, "height", default=0, least=0, most=HEIGHT_MAX)
+        answer = partial(self._why.answer, height)
+        return web.json_response(await self._views.reading.run(answer, client_of(request.remote or "")))
 
     async def _event_page(self, request: web.Request) -> web.Response:
         """?after=H:I or ?from_height=H (neither: the earliest kept), type and where any number of times, limit."""

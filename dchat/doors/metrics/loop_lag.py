@@ -36,6 +36,7 @@ class LoopLag:
             buckets=LAG_BUCKETS_S,
             registry=registry.prometheus,
         )
+        self.on_late: Callable[[float], None] = lambda seconds: None  # told of every tick, how late it was
         self._gc_started = self._gc_s = self._gc_longest_s = 0.0
         self._collections = 0
         registry.add(self._metrics)
@@ -55,6 +56,7 @@ class LoopLag:
         seconds = max(0.0, seconds)  # timers of the loop have whole milliseconds, and may come one early
         self._recent.append(seconds)
         self._histogram.observe(seconds)
+        self.on_late(seconds)
 
     def _collected(self, phase: str, info: dict[str, Any]) -> None:
         if phase == "start":

@@ -1,0 +1,108 @@
+"""`dchat why`: why this validator missed a vote or a proposal (docs/why.md)."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from consensus.system.disk import OsDisk
+from dchat.cli.commands.status_commands import get_json
+from dchat.cli.terminal.base import Command, Exit, Refusal, current_home, echo, own_node, show_json
+from dchat.home.text import safe_line
+from dchat.why.desk import answer_of
+from dchat.why.files import Kept
+
+SHOWN_MAX: Final = 400  # characters of a sentence that another node tells
+
+
+@click.command("why", cls=Command)
+@click.argument("height", type=click.IntRange(min=1), required=False)
+@click.option("--url", help="Another node's HTTP door (health_port), like http://10.0.0.2:8080. Default: this home.")
+def why(height: int | None, url: str | None) -> None:
+    """Say why this validator missed a vote or a proposal at a height; without one, at the last that it missed.
+
+    It reads the records that the node keeps of each height in its home, whether it runs or not. Exit code 0: answered,
+    also where nothing was missed; 3: there is no record of that height.
+    """
+    if url is None:
+        own_node()
+        home, _ = current_home()
+        answer = answer_of(Kept.read(OsDisk(), home.why), height or 0)
+    else:
+        status, answer = get_json(f"{url.rstrip('/')}/why?height={height or 0}")
+        if status != 200 or not isinstance(answer, dict) or not isinstance(answer.get("missed"), list):
+            raise Refusal(f"{url} answers {status}, otherwise than a node of ours that keeps records", Exit.UNREACHABLE)
+    if sys.stdout.isatty():
+        _show(answer)
+    else:
+        show_json(answer)
+    if answer.get("record") is None:
+        raise Refusal(_absent(answer, height), Exit.ABSENT)
+
+
+def _absent(answer: dict[str, Any], height: int | None) -> str:
+    kept = answer.get("kept")
+    if not isinstance(kept, dict):
+        return "there are no records of heights: the node writes them while it runs ([observability] why_heights)"
+    span = f"{kept.get('lowest')} to {kept.get('highest')}"
+    if height is None:
+        return f"nothing was missed at the heights that are remembered ({span})"
+    return f"there is no record of height {height}; remembered: {span}"
+
+
+def _show(answer: dict[str, Any]) -> None:
+    """For people. What another node tells is made safe for a terminal."""
+    record = answer.get("record")
+    if not isinstance(record, dict):
+        return
+    missed = [_safe(text) for text in answer["missed"]]
+    height = _safe(answer.get("height"))
+    if not missed:
+        echo(f"height {height}: nothing was missed")
+    else:
+        echo(f"height {height}: {'; '.join(missed)}")
+        echo(f"why : {_safe(answer.get('why'))} [{_safe(answer.get('cause'))}]")
+        for other in answer.get("causes", [])[1:]:
+            echo(f"also: {_safe(other.get('says'))} [{_safe(other.get('cause'))}]")
+        echo(f"do  : {_safe(answer.get('do'))}")
+    rounds = record.get("rounds")
+    if isinstance(rounds, list) and rounds:
+        Console().print(_table(record, rounds))
+
+
+def _table(record: dict[str, Any], rounds: list[Any]) -> Table:
+    """What came when, in milliseconds from the height's first round on."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("round", "began", "proposer", "proposal", "block", "prevotes", "precommits", "ours"):
+        table.add_column(name)
+    own = [one for one in record.get("own", []) if isinstance(one, dict)]
+    for one in rounds:
+        cells = [
+            one.get("round"), one.get("began_ms"), one.get("proposer_name") or str(one.get("proposer"))[:12].lower(),
+            "-" if one.get("proposal_ms") is None else one["proposal_ms"],
+            "-" if one.get("block_ms") is None else one["block_ms"],
+            _power(one.get("prevotes")), _power(one.get("precommits")),
+            ", ".join(_own(mine) for mine in own if mine.get("round") == one.get("round")) or "-",
+        ]  # fmt: skip
+        table.add_row(*(Text(_safe(cell)) for cell in cells))
+    return table
+
+
+def _power(told: Any) -> str:
+    return f"{told.get('block')} block, {told.get('nil')} nil" if isinstance(told, dict) else "-"
+
+
+def _own(mine: dict[str, Any]) -> str:
+    took = "never signed" if mine.get("took_ms") is None else f"{mine['took_ms']} ms"
+    nil = f" nil ({mine['nil_why']})" if mine.get("nil_why") else ""
+    return f"{mine.get('kind')}{nil} at {mine.get('asked_ms')}, {took}"
+
+
+def _safe(value: Any) -> str:
+    return safe_line(str(value))[:SHOWN_MAX]

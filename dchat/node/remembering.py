@@ -1,0 +1,42 @@
+"""What a node remembers of each height, so that it can say why it missed one: its recorder, wired (docs/why.md)."""
+
+from __future__ import annotations
+
+import time
+
+from consensus.engine.driver import ConsensusDriver
+from consensus.engine.skew import ClockSkew
+from consensus.formats.units import NS_PER_MS
+from consensus.node.commit_watch import SafeListener, SafeRoundListener
+from consensus.node.gossip import Gossip
+from consensus.p2p.switch import Switch
+from consensus.privval.remote import AnySigner, RemoteSigner
+from consensus.system.clock import Clock
+from consensus.system.tasks import Faults
+from dchat.doors.metrics.loop_lag import LoopLag
+from dchat.node.node_metrics import NodeMetrics
+from dchat.why.desk import WhyDesk
+from dchat.why.recorder import Around, Recorder
+
+PART = "records of heights"  # the name under which /ready tells of it
+
+
+def remember(
+    desk: WhyDesk, driver: ConsensusDriver, *, address: bytes, clock: Clock, switch: Switch, gossip: Gossip,
+    skew: ClockSkew, signer: AnySigner, staked: NodeMetrics, lag: LoopLag, faults: Faults,
+) -> None:  # fmt: skip
+    """address: of our consensus key. Listens from now on, and hands its records to `desk`."""
+    around = Around(
+        address=address,
+        started_at=time.time_ns() // NS_PER_MS,
+        peers=lambda: len(switch.peers),
+        is_behind=gossip.is_catching_up,
+        skew_ns=lambda: skew.ns,
+        is_jailed=lambda: (found := staked.record_of(address)) is not None and found.jailed,
+        has_signer=lambda: not isinstance(signer, RemoteSigner) or signer.door.is_connected,
+        name_of=lambda address: "" if (found := staked.record_of(address)) is None else found.moniker,
+    )
+    recorder = Recorder(clock, driver.round_state, driver.metrics, driver.config, around, desk.keep)
+    driver.add_round_listener(SafeRoundListener(PART, recorder, faults))
+    driver.add_saved_listener(SafeListener(PART, recorder, faults))
+    desk.running, lag.on_late = recorder.running, recorder.late

@@ -1,0 +1,91 @@
+"""Where records are written, and asked for: of a node that runs, and of a home whose node does not.
+
+Records wait in a bounded queue for a thread to write them, so that a slow disk keeps nobody; where they come faster
+than they are written the oldest goes, and is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from consensus.system.clock import Workers
+from consensus.system.disk import Disk
+from dchat.why.files import Kept, WhyFiles
+from dchat.why.form import HeightRecord
+from dchat.why.judge import ADVICE, Verdict, judge
+
+WAITING_MAX: Final = 256  # records, some 300 KiB: blocks that are synced come by the hundred a second
+
+
+class WhyDesk:
+    """`run` writes until it is cancelled, `close` writes what is left."""
+
+    def __init__(self, disk: Disk, folder: Path, heights: int, workers: Workers) -> None:
+        self._disk, self._folder, self._workers = disk, folder, workers
+        self._files = WhyFiles(disk, folder, heights)
+        self._waiting: deque[HeightRecord] = deque()
+        self._due = asyncio.Event()
+        self.dropped = self.written = 0
+        self.running: Callable[[], HeightRecord | None] = lambda: None
+
+    def keep(self, record: HeightRecord) -> None:
+        if len(self._waiting) >= WAITING_MAX:
+            self._waiting.popleft()
+            self.dropped += 1
+        self._waiting.append(record)
+        self._due.set()
+
+    async def run(self) -> None:
+        """Raises OSError: the disk refused; what it was given last is lost."""
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            await self._workers.run(self._write)
+
+    def _write(self) -> None:
+        while self._waiting:
+            self._files.write(self._waiting.popleft())
+            self.written += 1
+
+    def close(self) -> None:
+        """After the last block. Of the height that runs, what there is. Raises OSError."""
+        if (record := self.running()) is not None:
+            self._waiting.append(record)
+        try:
+            self._write()
+        finally:
+            self._files.close()
+
+    def answer(self, height: int) -> dict[str, Any]:
+        """As `answer_of`; reads files."""
+        return answer_of(Kept.read(self._disk, self._folder), height)
+
+
+def answer_of(kept: Kept, height: int) -> dict[str, Any]:
+    """What is known of a height, for people and programs. height 0: the last that was missed."""
+    asked = height or kept.last_missed() or 0
+    verdict = judge(asked, kept.find)
+    span = kept.span
+    return {
+        "height": asked or None,
+        "kept": None if span is None else {"lowest": span[0], "highest": span[1]},
+        **_told(verdict),
+    }
+
+
+def _told(verdict: Verdict) -> dict[str, Any]:
+    first = verdict.causes[0] if verdict.causes else None
+    return {
+        "missed": list(verdict.missed),
+        "is_open": verdict.is_open,
+        "cause": None if first is None else first.cause.value,
+        "why": None if first is None else first.says,
+        "do": None if first is None else ADVICE[first.cause],
+        "causes": [{"cause": one.cause.value, "says": one.says} for one in verdict.causes],
+        "record": None if verdict.record is None else asdict(verdict.record),
+    }

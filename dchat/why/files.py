@@ -1,0 +1,123 @@
+"""Records of heights on disk: `data/why/NUMBER`, each a file of lines, the newest last.
+
+A file is begun at each start and after a share of the heights that are kept; the oldest go. Nothing is synced: after a
+kill all of it is there, after a power cut what the system had written; a line that was cut is passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from consensus.system.disk import AppendFile, Disk
+from dchat.why.form import LINE_BYTES_MAX, HeightRecord, line_of, record_of
+
+SHARES: Final = 4  # files that the kept heights are spread over: as much more than is kept is on disk for a while
+_HEIGHT: Final = re.compile(rb'\{"height":([0-9]{1,19}),')
+FILES_MAX: Final = 64  # a node that is started again and again begins many
+
+
+class WhyFiles:
+    """heights: how many are kept; 0: nothing is written."""
+
+    def __init__(self, disk: Disk, folder: Path, heights: int) -> None:
+        self._disk, self._folder, self._heights = disk, folder, heights
+        self._file: AppendFile | None = None
+        self._lines = 0
+        self._counts: dict[int, int] = {}  # lines, by file's number
+
+    def write(self, record: HeightRecord) -> None:
+        """Raises OSError."""
+        if not self._heights:
+            return
+        line = line_of(record)
+        if len(line) > LINE_BYTES_MAX:
+            return
+        if self._file is None or self._lines >= max(1, self._heights // SHARES):
+            self._begin()
+        assert self._file is not None
+        self._file.write(line)
+        self._lines += 1
+
+    def _begin(self) -> None:
+        self.close()
+        self._disk.make_directory(self._folder)
+        numbers = numbers_in(self._disk, self._folder)
+        if not self._counts:
+            self._counts = {number: self._count(number) for number in numbers}
+        number = numbers[-1] + 1 if numbers else 1
+        if numbers and self._lines:
+            self._counts[numbers[-1]] = self._lines
+        while numbers and (sum(self._counts.values()) - self._counts.get(numbers[0], 0) >= self._heights):
+            self._remove(numbers.pop(0))
+        while len(numbers) >= FILES_MAX:
+            self._remove(numbers.pop(0))
+        self._file, self._lines = self._disk.open_append(self._folder / str(number)), 0
+
+    def _remove(self, number: int) -> None:
+        self._disk.remove(self._folder / str(number))
+        self._counts.pop(number, None)
+
+    def _count(self, number: int) -> int:
+        return self._disk.read(self._folder / str(number)).count(b"\n")
+
+    def close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+
+
+def numbers_in(disk: Disk, folder: Path) -> list[int]:
+    return sorted(int(name) for name in disk.names(folder) if name.isascii() and name.isdigit())
+
+
+class Kept:
+    """What a folder has, also while a node writes there. Of a height that has several records the newest counts."""
+
+    def __init__(self, lines: Iterable[bytes]) -> None:
+        """lines: the newest first."""
+        self._lines: dict[int, bytes] = {}
+        for line in lines:
+            height = _height_of(line)
+            if height is not None:
+                self._lines.setdefault(height, line)
+
+    @staticmethod
+    def read(disk: Disk, folder: Path) -> Kept:
+        """Raises OSError."""
+        return Kept(_lines_in(disk, folder))
+
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """The lowest and the highest height; None: there is nothing."""
+        return (min(self._lines), max(self._lines)) if self._lines else None
+
+    def find(self, height: int) -> HeightRecord | None:
+        line = self._lines.get(height)
+        return None if line is None else record_of(line)
+
+    def last_missed(self) -> int | None:
+        """The last height whose commit lacks our vote, or that we had none at; None: there is none."""
+        for height in sorted(self._lines, reverse=True):
+            line = self._lines[height]
+            if b'"before":"absent"' in line or b'"before":"nil"' in line:
+                return height - 1
+            if b'"is_validator":false' in line:
+                return height
+        return None
+
+
+def _lines_in(disk: Disk, folder: Path) -> Iterator[bytes]:
+    for number in reversed(numbers_in(disk, folder)):
+        try:
+            data = disk.read(folder / str(number))
+        except FileNotFoundError:  # it went meanwhile
+            continue
+        yield from reversed(data.splitlines())
+
+
+def _height_of(line: bytes) -> int | None:
+    found = _HEIGHT.match(line)
+    return None if found is None or not line.endswith(b"}") else int(found[1])

@@ -1,0 +1,116 @@
+"""Records on disk: bounded, readable after any stop, and never in the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from consensus.system.clock import InlineWorkers
+from consensus.system.disk import OsDisk
+from dchat.why.desk import WhyDesk, answer_of
+from dchat.why.files import FILES_MAX, Kept, WhyFiles
+from dchat.why.form import LINE_BYTES_MAX, HeightRecord, OwnMessage, Power, RoundRecord, line_of, record_of
+from dchat.why.judge import ADVICE, Cause, judge
+
+STARTED = 1_700_000_000_000
+
+
+def record(height: int, before: str = "commit", *, how: str = "consensus") -> HeightRecord:
+    at = STARTED + 1_000 * height
+    return HeightRecord(
+        height, how, started_at=STARTED, began_at=at, saved_at=at + 100, block_at=at - 900, is_validator=True,
+        is_jailed=False, before=before, is_behind=False, power=10, power_total=40, propose_limit_ms=3_000,
+        rounds=[RoundRecord(0, 0, "AB" * 20, "ada", proposal_ms=5, block_ms=6, prevotes=Power(40, 0, 40))],
+        own=[OwnMessage("prevote", 0, 6, took_ms=1), OwnMessage("precommit", 0, 9, took_ms=1)],
+        decided_ms=90, commit_round=0,
+    )  # fmt: skip
+
+
+def test_a_record_is_read_as_it_was_written() -> None:
+    assert record_of(line_of(record(7)).rstrip()) == record(7)
+
+
+@pytest.mark.parametrize("line", [b"", b"{", b"[]", b'{"height":7}', line_of(record(7))[:200], b'{"height":"x"}'])
+def test_what_is_no_record_is_none(line: bytes) -> None:
+    assert record_of(line) is None
+    assert Kept([line]).find(7) is None
+
+
+def test_no_line_is_read_that_is_too_long() -> None:
+    assert record_of(line_of(record(7)).rstrip() + b" " * LINE_BYTES_MAX) is None
+
+
+def test_only_the_last_heights_are_kept(tmp_path: Path) -> None:
+    files = WhyFiles(OsDisk(), tmp_path / "why", 40)
+    for height in range(1, 201):
+        files.write(record(height))
+    files.close()
+    kept = Kept.read(OsDisk(), tmp_path / "why")
+    assert kept.span is not None
+    lowest, highest = kept.span
+    assert highest == 200
+    assert 40 <= highest - lowest + 1 <= 50
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in (tmp_path / "why").iterdir())
+
+
+def test_a_torn_line_costs_itself_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "why"
+    for height in (1, 2):  # two starts
+        files = WhyFiles(OsDisk(), folder, 100)
+        files.write(record(height))
+        files.close()
+        newest = max(folder.iterdir(), key=lambda path: int(path.name))
+        with newest.open("ab") as file:
+            file.write(line_of(record(height + 10))[:99])
+    kept = Kept.read(OsDisk(), folder)
+    assert kept.span == (1, 2)
+    assert kept.find(2) == record(2)
+
+
+def test_a_node_that_starts_again_and_again_keeps_few_files(tmp_path: Path) -> None:
+    for height in range(1, FILES_MAX + 20):
+        files = WhyFiles(OsDisk(), tmp_path / "why", 1_000)
+        files.write(record(height))
+        files.close()
+    assert len(list((tmp_path / "why").iterdir())) <= FILES_MAX
+
+
+def test_nothing_is_written_where_no_heights_are_kept(tmp_path: Path) -> None:
+    files = WhyFiles(OsDisk(), tmp_path / "why", 0)
+    files.write(record(1))
+    assert not (tmp_path / "why").exists()
+
+
+async def test_the_last_missed_height_is_found_and_explained(tmp_path: Path) -> None:
+    desk = WhyDesk(OsDisk(), tmp_path / "why", 100, InlineWorkers())
+    slow = record(5)
+    slow.own[1].took_ms, slow.own[1].disk_ms = 2_300, 2_290
+    for one in (record(4), slow, record(6, "absent"), record(7)):
+        desk.keep(one)
+    desk.close()
+    answer = desk.answer(0)
+    assert (answer["height"], answer["cause"]) == (5, Cause.SLOW_DISK)
+    assert answer["why"] == "its disk took 2.3 s to make its own message durable"
+    assert desk.answer(6)["missed"] == []
+    assert desk.answer(99)["record"] is None
+    assert desk.answer(99)["kept"] == {"lowest": 4, "highest": 7}
+
+
+def test_without_records_nothing_is_claimed() -> None:
+    answer = answer_of(Kept([]), 0)
+    assert (answer["record"], answer["cause"], answer["kept"]) == (None, None, None)
+
+
+def test_every_cause_says_what_to_do() -> None:
+    assert set(ADVICE) == set(Cause)
+
+
+def test_who_is_told_of_by_name() -> None:
+    late = record(5)
+    late.rounds[0].proposal_ms = None
+    late.own = [OwnMessage("prevote", 0, 3_000, nil_why="no_proposal", took_ms=1)]
+    after = record(6, "absent")
+    (found,) = judge(5, {5: late, 6: after}.get).causes
+    assert found.cause is Cause.LATE_PROPOSAL
+    assert "no proposal of ada (abababababab) came in round 0" in found.says

@@ -1,0 +1,79 @@
+"""`dchat why` on a real process of four that was held for seconds: while it runs, by its door, and when it ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from dchat.cli.main import dchat
+from dchat.devnet import processes
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import Network, make_network
+from tests.support.cli.network import PACE
+
+pytestmark = pytest.mark.network
+HELD_S = 4.0
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Iterator[Network]:
+    made = make_network(tmp_path, validators=4, pace=PACE, ports=free_ports(4))
+    try:
+        for node in made.nodes:
+            processes.start(made, node)
+        yield made
+    finally:
+        for node in made.nodes:
+            if processes.running_pid(made, node) is not None:
+                processes.kill(made, node)
+
+
+def why(*words: str) -> tuple[int, Any]:
+    ended = CliRunner().invoke(dchat, ["why", *words], prog_name="dchat")
+    return ended.exit_code, json.loads(ended.stdout) if ended.stdout.startswith("{") else None
+
+
+def highest(home: str) -> int:
+    answer = why("1", "--home", home)[1]
+    return int(answer["kept"]["highest"]) if answer and answer["kept"] else 0
+
+
+def until_higher(home: str, height: int) -> int:
+    deadline = time.monotonic() + 120
+    while (now := highest(home)) <= height:
+        assert time.monotonic() < deadline, now
+        time.sleep(0.2)
+    return now
+
+
+def test_a_process_that_was_held_says_so(network: Network) -> None:
+    node = network.nodes[0]
+    home, url = str(network.home_of(node)), f"http://{network.host}:{node.ports.http}"
+    before = until_higher(home, 4)
+    pid = processes.running_pid(network, node)
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(HELD_S)  # what is shown is the hold itself
+    os.kill(pid, signal.SIGCONT)
+    held, deadline = list[dict[str, Any]](), time.monotonic() + 120
+    while "overloaded" not in {answer["cause"] for answer in held}:  # it goes on, and catches up with what it missed
+        assert time.monotonic() < deadline, held
+        heights = range(before - 1, until_higher(home, before))
+        held = [answer for answer in (why(str(height), "--home", home)[1] for height in heights) if answer["missed"]]
+    first = next(answer for answer in held if answer["cause"] == "overloaded")
+    assert "did not run, or its loop was held" in first["why"]
+    code, told = why(str(first["height"]), "--url", url)
+    assert (code, told["cause"], told["record"]) == (0, first["cause"], first["record"])
+    processes.stop(network, (node,))
+    code, told = why(str(first["height"]), "--home", home)
+    assert (code, told["why"]) == (0, first["why"])
+    code, told = why("999999", "--home", home)
+    assert (code, told["record"]) == (3, None)
