@@ -88,8 +88,6 @@ def check_options(home: Home, config: Config) -> None:
     look("[database] path", lambda: _check_folder(home.databases))
     if config.sql.connection:
         look("[sql]", library)
-    if config.backup.enable:
-        _warn_of_backups(home, config)
     if config.tls.cert_file:
         look("[tls]", lambda: _check_tls(home.root / config.tls.cert_file, home.root / config.tls.key_file))
     for option, file in client_cas(config).items():
@@ -129,10 +127,11 @@ def fit_handles(config: Config, found: int) -> Config:
     return config.model_copy(update={"database": config.database.model_copy(update={"max_open_files": tables})})
 
 
-def _warn_of_backups(home: Home, config: Config) -> None:
+def warn_of_backups(home: Home, config: Config) -> None:
     """A place that cannot be used now, like a disk that is not mounted, keeps no validator from its start."""
     try:
-        check_place(home, config)
+        if config.backup.enable:
+            check_place(home, config)
     except UpkeepError as error:
         log.warning("a scheduled backup would fail now", reason=f"[backup]: {error}")
 

@@ -28,6 +28,7 @@ from chain.tx.errors import Tombstoned
 from chain.tx.messages import Payment
 from chain.tx.messages.economy import Delegate, Redelegate, Undelegate, Unjail
 from consensus.p2p.conn.node_key import NodeKey
+from consensus.system.files import write_new_secret
 from dchat.client.client import Client, ClientError
 from dchat.client.wallet import Session, TxRefused
 from dchat.config import Config
@@ -59,7 +60,7 @@ def make_twin(net: Testnet, ports: Ports) -> NodeEntry:
     key = NodeKey.generate()
     key.save(home.node_key)
     source = Home.of(net.network.home_of(victim))
-    home.validator_key.write_bytes(source.validator_key.read_bytes())
+    write_new_secret(home.validator_key, source.validator_key.read_text())
     home.genesis.write_bytes(source.genesis.read_bytes())
     home.sign_state.write_text('{"height":"0","round":0,"step":0}\n')
     identity.generate().save(home.identity)

@@ -279,13 +279,14 @@ def _check_chain(path: Path, genesis: GenesisDoc, config: Config) -> None:
 
 def _check_start(start: Start) -> None:
     """Raises HomeError."""
+    from dchat.node.preflight import check_options, warn_of_backups
+
     config = start.loaded.config
     if config.node.proxy_app:
-        from dchat.node.preflight import check_options
-
         check_options(start.home, config)
-        return
-    check_home(start.home, config, chain_id=config.validator.chain_id, genesis_file=start.genesis_file)
+    else:
+        check_home(start.home, config, chain_id=config.validator.chain_id, genesis_file=start.genesis_file)
+    warn_of_backups(start.home, config)
 
 
 def _check_machine(start: Start) -> None:

@@ -155,7 +155,9 @@ class Listener(ABC):
 
 
 async def _guard_reader(_: web.Request, response: web.StreamResponse) -> None:
-    """What a browser is told that was led here: answers are data, of this door alone. What says more keeps it."""
+    """What a browser is told that was led here: answers are data, of this door alone. What says more keeps it, but for
+    what the server is built with."""
+    response.headers.pop("Server", None)
     for name, value in READER_HEADERS.items():
         response.headers.setdefault(name, value)
 

@@ -232,7 +232,7 @@ def test_what_the_committed_record_must_look_like(
     balance, policy, sequence = committed
     base.account = Account(address, balance, policy, ((signer, sequence),))
     if is_other_signature:
-        first.id = bytes(32)
+        first.raw += bytes(64)
     check.block_committed([(key, first)], [], 2)
     assert check.counts(second) is stays
 
