@@ -32,6 +32,10 @@ WITHOUT: Final = {
     "database sql": "it needs a PostgreSQL server: tests/dchat/sql types it, and asks what docs/sql.md asks",
     "signer init": "docs/signer.md; tests/dchat/signer types it",
     "signer show": "docs/signer.md; tests/dchat/signer types it",
+    **{
+        f"signer {name}": "the node must not run; docs/signer.md says what to type, tests/dchat/signer types it"
+        for name in ("adopt", "decrypt-key", "encrypt-key", "move-key")
+    },
     "signer export": "the node must not run: tests/dchat/upkeep",
     "signer import": "the node must not run: tests/dchat/upkeep",
     "light proxy": "it answers until it is stopped: tests/dchat/cli/test_light.py asks it",
