@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from random import Random
 
 import pytest
@@ -16,6 +14,7 @@ from chain.state.roots import STORE_NAMES
 from chain.state.store import Pending, Stores
 from crypto import native
 from storage.memory import MemoryStore
+from tests.support.chain.without_native import in_python
 
 pytestmark = pytest.mark.skipif(not native.is_used(), reason=f"the native part is not used here: {native.state()}")
 
@@ -28,15 +27,6 @@ KEYS = st.one_of(
 )
 VALUES = st.one_of(st.none(), st.binary(min_size=1, max_size=4), st.just(b"v" * 3_000))
 CHANGES = st.dictionaries(st.sampled_from(STORE_NAMES), st.dictionaries(KEYS, VALUES, max_size=40))
-
-
-@contextmanager
-def in_python() -> Iterator[None]:
-    native.switch(False)
-    try:
-        yield
-    finally:
-        native.switch(True)
 
 
 def told(pending: Pending) -> object:

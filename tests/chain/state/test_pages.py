@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import islice
 from random import Random
 
@@ -18,6 +17,7 @@ from chain.state.roots import CHAT, CURRENCY, STORE_NAMES
 from chain.state.store import Stores
 from crypto import native
 from storage.memory import MemoryStore
+from tests.support.chain.without_native import in_python
 
 pytestmark = pytest.mark.skipif(not native.is_used(), reason=f"the native part is not used here: {native.state()}")
 
@@ -29,15 +29,6 @@ CHANGES = st.dictionaries(
 MISS = layout.RecordCache.MISS
 THEN = ["", "", "reload", "back", "prune", "open", "drop"]
 DAMAGE = ["other", "cut", "gone", "slot"]
-
-
-@contextmanager
-def in_python() -> Iterator[None]:
-    native.switch(False)
-    try:
-        yield
-    finally:
-        native.switch(True)
 
 
 def all_of(db: MemoryStore) -> dict[bytes, bytes]:

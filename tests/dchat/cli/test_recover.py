@@ -17,24 +17,16 @@ from click.testing import CliRunner, Result
 from dchat.cli.local import recover_command
 from dchat.cli.main import dchat
 from dchat.devnet import processes
-from dchat.devnet.leases import free_ports
-from dchat.devnet.network import Network, NodeEntry, make_network
-from tests.support.cli.network import PACE
+from dchat.devnet.network import Network, NodeEntry
+from tests.support.cli.network import four_running
 
 pytestmark = pytest.mark.network
 
 
 @pytest.fixture
 def network(tmp_path: Path) -> Iterator[Network]:
-    made = make_network(tmp_path, validators=4, pace=PACE, ports=free_ports(4))
-    try:
-        for node in made.nodes:
-            processes.start(made, node)
+    with four_running(tmp_path) as made:
         yield made
-    finally:
-        for node in made.nodes:
-            if processes.running_pid(made, node) is not None:
-                processes.kill(made, node)
 
 
 def recover(network: Network, *options: str, node: int = 0) -> Result:

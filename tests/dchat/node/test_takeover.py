@@ -20,7 +20,7 @@ from dchat.devnet.leases import free_ports
 from dchat.devnet.network import Network, make_network
 from tests.campaigns.logs import double_signatures
 from tests.campaigns.takeover import hand_over
-from tests.support.cli.network import PACE
+from tests.support.cli.network import PACE, four_running
 
 pytestmark = pytest.mark.network
 WITHIN_S = 120.0
@@ -28,15 +28,8 @@ WITHIN_S = 120.0
 
 @pytest.fixture
 def network(tmp_path: Path) -> Iterator[Network]:
-    made = make_network(tmp_path, validators=4, pace=PACE, ports=free_ports(4))
-    try:
-        for node in made.nodes:
-            processes.start(made, node)
+    with four_running(tmp_path) as made:
         yield made
-    finally:
-        for node in made.nodes:
-            if processes.running_pid(made, node) is not None:
-                processes.kill(made, node)
 
 
 def height(network: Network, index: int) -> int:
