@@ -113,6 +113,10 @@ class AddressBook:
     def get(self, peer_id: str) -> Entry | None:
         return self._entries.get(peer_id)
 
+    def entries(self) -> tuple[Entry, ...]:
+        """All, for the operator: what others are told is a selection."""
+        return tuple(self._entries.values())
+
     def is_good(self, peer_id: str) -> bool:
         """Whether it has been a useful peer."""
         entry = self._entries.get(peer_id)

@@ -47,6 +47,8 @@ PLACES: Final = {
     "why": "dchat.cli.debug.why_command:why",
     "doctor": "dchat.cli.debug.doctor_command:doctor",
     "debug": "dchat.cli.debug.debug_commands:debug",
+    "network": "dchat.cli.network.network_commands:network",
+    "admin": "dchat.cli.network.admin_commands:admin",
     "audit": "dchat.cli.audit.audit_commands:audit",
     "export-user-data": "dchat.cli.audit.export_command:export_user_data",
     "signer": "dchat.cli.database.signer_commands:signer",

@@ -17,6 +17,7 @@ from consensus.abci_socket.address import parse_address
 from consensus.privval.channel import SignerAddress
 from dchat.config.hsm import HsmSection
 from dchat.config.networks import Networks, PeerAddresses, comma_separated
+from dchat.config.operating import ApiSection, TracingSection
 from dchat.config.options import Addresses, ChainId, Megabytes, Milliseconds, Port, Seconds, Section, option
 from dchat.config.units import MEGABYTES_MAX, megabytes
 
@@ -615,18 +616,6 @@ class LogSection(Section):
         return {"warn": "warning", "critical": "error", "trace": "debug"}.get(value.lower(), value.lower())
 
 
-class TracingSection(Section):
-    """OpenTelemetry. Accepted; this build does not trace."""
-
-    enabled: bool = option(False, "Send spans.", scope="later")
-    exporter: Literal["otlp", "jaeger", "zipkin"] = option(
-        "otlp", "otlp; jaeger and zipkin mean OTLP to such a collector.", scope="later"
-    )
-    endpoint: str = option("http://127.0.0.1:4317", "The collector.", scope="later")
-    service_name: str = option("dchat-validator", "Name of this process there.", scope="later")
-    sample_rate: float = option(0.1, "Share of blocks traced.", scope="later", ge=0, le=1)
-
-
 class BackupSection(Section):
     """Backups on a schedule, made beside the running node by a process of lowest priority (docs/database.md). Without
     --output, `dchat database backup` goes where this says."""
@@ -689,6 +678,7 @@ class Config(BaseModel):
     grpc: GrpcSection = Field(default_factory=GrpcSection)
     rpc: RpcSection = Field(default_factory=RpcSection)
     tls: TlsSection = Field(default_factory=TlsSection)
+    api: ApiSection = Field(default_factory=ApiSection)
     rate_limit: RateLimitSection = Field(default_factory=RateLimitSection)
     p2p: P2PSection = Field(default_factory=P2PSection)
     mempool: MempoolSection = Field(default_factory=MempoolSection)

@@ -63,7 +63,7 @@ OTHER_NAMES: Final = {  # of the operators' guide: which options of ours each on
 NO_OPTIONS: Final = (  # variables that commands and scripts read
     "DCHAT_HOME", "DCHAT_NODE", "DCHAT_NODE_TLS_ROOT", "DCHAT_NODE_TLS_CERT", "DCHAT_NODE_TLS_KEY",
     "DCHAT_NODE_TLS_NAME", "DCHAT_TESTNET_HOME", "DCHAT_BACKUP_PASSPHRASE", "DCHAT_UPGRADE_SWAPPED", "DCHAT_FAULTS",
-    "DCHAT_INTEROP_ROWS", "DCHAT_CACHE_DIR",
+    "DCHAT_INTEROP_ROWS", "DCHAT_CACHE_DIR", "DCHAT_API_KEY",
 )  # fmt: skip
 FILE_BYTES_MAX = MIB  # an option file; more is something else
 

@@ -105,6 +105,11 @@ class Home(NodeFiles):
         return self.data / "takeover.sock"
 
     @property
+    def admin_socket(self) -> Path:
+        """Where whoever owns the home administers the node that runs on it."""
+        return self.data / "admin.sock"
+
+    @property
     def pid_file(self) -> Path:
         return self.data / "validator.pid"
 

@@ -7,6 +7,7 @@ import contextlib
 import errno
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import structlog
@@ -19,12 +20,18 @@ from consensus.formats.units import MIB
 from consensus.mempool.journal import Journal
 from consensus.node.commit_watch import CommitWatch
 from consensus.node.gossip import Gossip
+from consensus.p2p.addrbook import AddressBook
 from consensus.p2p.conn.address import parse_listen_address
 from crypto.keys import PubKey
 from dchat.app.app import DchatApplication
+from dchat.audit.trail import FILE_NAME, Trail
 from dchat.autopsy.own import OwnTrails
 from dchat.backups.keeper import Keeper
 from dchat.config import Config
+from dchat.doors.admin.desk import AdminDesk
+from dchat.doors.admin.keys import AdminKeys
+from dchat.doors.admin.peers import AdminPeers
+from dchat.doors.admin.unix_door import UnixDoor
 from dchat.doors.certificates import Certificates, DoorCertificates
 from dchat.doors.evidence_desk import EvidenceDesk
 from dchat.doors.grpc.door import COSTS, SERVICES, GrpcDoor
@@ -50,6 +57,7 @@ from dchat.node.errors import CannotListen
 from dchat.node.node_metrics import (
     BlockEvents,
     NodeMetrics,
+    admin_metrics,
     backup_metrics,
     clock_metrics,
     rpc_metrics,
@@ -97,6 +105,7 @@ class Doors:
         self, home: Home, config: Config, views: Views, *, watch: CommitWatch, gossip: Gossip, journal: Journal,
         evidence: EvidencePool, block_events: BlockEvents, retention: Retention, trails: OwnTrails,
         skew: ClockSkew, feed: SqlFeed | None, keeper: Keeper | None, chain: Chain, why: WhyDesk,
+        book: AddressBook,
     ) -> None:  # fmt: skip
         self._config, self._views, self.trails = config, views, trails
         self.rate = rate = RateLimit.of(config.rate_limit)
@@ -128,9 +137,13 @@ class Doors:
         served = Served(grpc.methods, SERVICES, COSTS, grpc.guard.requests, grpc.guard.answers)
         calls = Calls(served, rate, views.reading, version=build_version())
         self._metrics_tls = tls.metrics
+        keys = AdminKeys(home.root / Path(config.api.admin_keys_file).expanduser())
+        self.admin = AdminDesk(Trail(home.root / FILE_NAME), keys, AdminPeers(views.switch, book))
+        self.admin_socket = UnixDoor(home.admin_socket, self.admin)
         self.http = HttpDoor(
-            config.http, views, events, registry, rate=rate, tls=tls.http, handles=share, calls=calls, why=why
-        )
+            config.http, views, events, registry, rate=rate, tls=tls.http, handles=share, calls=calls, why=why,
+            more=self.admin.handlers(), more_costs=self.admin.costs,
+        )  # fmt: skip
         self.hub = Hub(
             views.answers, events, watch, views.reading, clients_max=config.rpc.max_subscription_clients,
             each_max=config.rpc.max_subscriptions_per_client, buffer_max=config.rpc.subscription_buffer_size,
@@ -147,6 +160,7 @@ class Doors:
         registry.add(partial(trail_metrics, trails))
         registry.add(partial(state_metrics, chain.app.stores))
         registry.add(partial(why_metrics, why))
+        registry.add(partial(admin_metrics, self.admin))
         registry.add(partial(on_node.metrics_of, feed))
         registry.add(partial(plain_counters, "dchat_search", "Searches by events", self._searches.metrics))
         if keeper is not None:
@@ -199,6 +213,7 @@ class Doors:
                 with listening("JSON-RPC", text, "[network] rpc_listen_address"):
                     at_rpc = parse_listen_address(text)
                     await self.rpc.start(at_rpc.host, at_rpc.port)
+            await self.admin_socket.start()
             if options.metrics_enabled:
                 at = f"{options.metrics_host}:{options.metrics_port}"
                 with listening("metrics", at, "[observability] metrics_port, metrics_host"):
@@ -209,7 +224,7 @@ class Doors:
 
     async def stop(self) -> None:
         """All at once: none waits for another's clients."""
-        closing = [self.http.stop()]
+        closing = [self.http.stop(), self.admin_socket.stop()]
         if self.rpc is not None:
             closing.append(self.rpc.stop())
         if self.grpc is not None:

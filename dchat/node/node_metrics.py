@@ -24,6 +24,7 @@ from crypto import native
 from dchat.app.economy_queries import EconomyQueries
 from dchat.autopsy.own import OwnTrails
 from dchat.backups.keeper import Keeper
+from dchat.doors.admin.desk import AdminDesk
 from dchat.doors.grpc.door import GrpcDoor
 from dchat.doors.http.door import HttpDoor
 from dchat.doors.http.views import Views
@@ -405,6 +406,12 @@ def why_metrics(desk: WhyDesk) -> Iterator[Metric]:
     """Of the records that `dchat why` reads."""
     yield counter("dchat_why_records", "Records of heights that were written since the start.", desk.written)
     yield counter("dchat_why_records_dropped", "Records of heights for which the disk was too slow.", desk.dropped)
+
+
+def admin_metrics(desk: AdminDesk) -> Iterator[Metric]:
+    """Of what administers this node while it runs."""
+    yield counter("dchat_admin_calls", "Administrative calls that changed something.", desk.done)
+    yield counter("dchat_admin_refused", "Administrative calls without an API key that counts.", desk.refused)
 
 
 def trail_metrics(trails: OwnTrails) -> Iterator[Metric]:

@@ -15,12 +15,13 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
 import structlog
 import uvloop
+from pydantic import ValidationError
 
 from chain.app_state.document import InvalidAppState
 from chain.tx.units import UDCHAT_PER_DCHAT
@@ -40,7 +41,9 @@ from crypto.keys import PrivKey
 from dchat.audit.trail import FILE_NAME, Trail
 from dchat.config import Config, Loaded
 from dchat.config.genesis_options import GENESIS_OPTIONS
+from dchat.config.models import LogSection
 from dchat.doors.http.views import host_name
+from dchat.doors.reads.errors import BadQuestion
 from dchat.handover.takeover import Before, HandOver, begin_again, take
 from dchat.home import logs
 from dchat.home.errors import AlreadyRunning, CannotTakeOver, HomeError, IdentityError
@@ -55,7 +58,7 @@ from dchat.node.preflight import check_machine
 from dchat.node.readiness import Announcer, Preparation
 from dchat.node.runtime import Node, join_by_snapshot
 from dchat.node.upgrade import EXIT_UPGRADE, OpenBinary, Swap, become, options_of, write_info
-from dchat.reload.changes import Parts, changed
+from dchat.reload.changes import Changed, Parts, changed
 from dchat.retention.room import NoRoom
 from dchat.signer.choice import node_key_of
 from dchat.sql.errors import SqlMissing
@@ -202,6 +205,7 @@ class _Process:
         try:
             await node.start(at_once=self._before is not None)
             self._parts = Parts(node.switch, node.doors.rate, node.views.thresholds, node.room)
+            node.doors.admin.reload, node.doors.admin.set_log = self._reload_asked, self._log_asked
             _settle_memory()
             self._begin_own_tasks(node, validator_key)
             handing = await self._hand_over_when_asked(node)
@@ -381,26 +385,54 @@ class _Process:
     def _load_again(self) -> None:
         """SIGHUP: what may change while a node runs takes effect; of the rest the log says that it needs a restart."""
         try:
-            loaded = self._reload()
-            told = changed(self._loaded.config, loaded.config)
-            if self._parts is not None:
-                self._parts.take(told.config)
+            self._take_options("SIGHUP")
         except Exception as error:  # a broken file must not stop a validator
             log.error("options were not loaded again, and none was changed", error=str(error))
-            return
-        new, name = told.config, told.config.validator.moniker or host_name()
-        logs.configure(level=new.log.level, json_lines=new.log.json_lines, name=name, levels=new.log.levels)
+
+    def _reload_asked(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        """The same by an administrative call. Raises BadQuestion."""
+        try:
+            told = self._take_options("an administrative call")
+        except Exception as error:
+            raise BadQuestion(f"options were not loaded again, and none was changed: {error}") from error
+        return {"taken": list(told.taken), "needs_restart": list(told.waiting)}
+
+    def _log_asked(self, said: Mapping[str, Any]) -> dict[str, Any]:
+        """Other levels until options are loaded again. Raises BadQuestion."""
+        config = self._loaded.config
+        level, levels = said["level"] or config.log.level, said["levels"]
+        try:
+            wanted = LogSection(level=level, levels=levels, json_lines=config.log.json_lines)
+        except ValidationError as error:
+            raise BadQuestion("; ".join(str(one["msg"]) for one in error.errors())) from None
+        self._configure_log(wanted, config)
+        return {"level": wanted.level, "levels": wanted.levels}
+
+    @staticmethod
+    def _configure_log(wanted: LogSection, config: Config) -> None:
+        name = config.validator.moniker or host_name()
+        logs.configure(level=wanted.level, json_lines=wanted.json_lines, name=name, levels=wanted.levels)
+
+    def _take_options(self, why: str) -> Changed:
+        """Raises ConfigError, BadAddress, ValueError: nothing was changed."""
+        loaded = self._reload()
+        told = changed(self._loaded.config, loaded.config)
+        if self._parts is not None:
+            self._parts.take(told.config)
+        new = told.config
+        self._configure_log(new.log, new)
         for warning in loaded.warnings:
             if warning not in self._loaded.warnings:
                 log.warning("an option was taken otherwise than it reads", option=warning)
         self._loaded = Loaded(new, loaded.origins, loaded.warnings, loaded.file)
-        self._audit.note("options loaded again", changed=",".join((*told.taken, *told.waiting)))
+        self._audit.note("options loaded again", asked_by=why, changed=",".join((*told.taken, *told.waiting)))
         log.info(
             "loaded the options again",
             level=new.log.level,
             taken=",".join(told.taken) or None,
             needs_restart=",".join(told.waiting) or None,
         )
+        return told
 
 
 def _settle_memory() -> None:

@@ -105,7 +105,6 @@ from storage.options import StoreOptions
 
 log = structlog.get_logger(__name__)
 
-
 SIGNER = "signer"  # the name under which /ready tells of it
 LANES = ("chat", "currency", "bridge")
 MEMPOOL = "mempool"  # the task that admits transactions
@@ -427,7 +426,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     )  # fmt: skip
     blocks, states, pool, evidence = engine.blocks, engine.states, engine.pool, engine.evidence
     executor, driver, gossip = engine.executor, engine.driver, engine.gossip
-    find_peers(switch, home, config, chance)
+    book = find_peers(switch, home, config, chance)
     answers = Answers(blocks, states, app.queries)
     watch = CommitWatch(answers.is_saved)
     faults = Faults()
@@ -454,7 +453,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     doors = Doors(
         home, config, views, watch=watch, gossip=gossip, journal=journal, evidence=evidence,
         block_events=lambda: app.block_events, retention=retention, skew=skew, trails=trails_of(home, executor, app),
-        feed=feed, keeper=keeper, chain=Chain(genesis, validator_key.pub_key, app), why=desk,
+        feed=feed, keeper=keeper, chain=Chain(genesis, validator_key.pub_key, app), why=desk, book=book,
     )  # fmt: skip
     driver.add_saved_listener(SafeListener("metrics", doors.metrics, faults))
     remember(
@@ -508,9 +507,10 @@ def switch_of(config: Config, node_key: NodeKey, chain_id: str) -> Switch:
     return Switch(switch_config(config), node_key=node_key, node_info=info, clock=steady_clock())
 
 
-def find_peers(switch: Switch, home: Home, config: Config, chance: random.Random) -> None:
+def find_peers(switch: Switch, home: Home, config: Config, chance: random.Random) -> AddressBook:
     book = AddressBook(home.address_book, strict=config.p2p.address_book_strict, clock=switch.clock, rng=chance)
     pex.install(switch, book, exchange=config.p2p.pex)
+    return book
 
 
 def told_of(

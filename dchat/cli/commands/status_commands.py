@@ -8,6 +8,8 @@ import os
 import socket
 import ssl
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,31 +48,54 @@ def _own_certificate(url: str) -> Path | None:
     return home_root() / config.tls.cert_file if config.tls.cert_file and url.startswith(own_url(config)) else None
 
 
-def get_json(url: str) -> tuple[int, Any]:
-    """Status code and JSON of a GET; without a scheme it is HTTP, with --tls and its like TLS. Raises Refusal
-    (unreachable, too slow, too much, not JSON)."""
-    tls = tls_said()
+def url_said(url: str) -> str:
+    """Without a scheme it is HTTP, with --tls and its like TLS. Raises Refusal."""
     if "://" not in url:
-        url = f"http://{url}" if tls is None else f"https://{url}"
+        url = f"http://{url}" if tls_said() is None else f"https://{url}"
     if not url.startswith(("http://", "https://")):
         raise Refusal(f"{url!r} is no http(s) address; allowed: like http://10.0.0.2:8080", Exit.USAGE)
+    return url
+
+
+def get_json(url: str) -> tuple[int, Any]:
+    """Status code and JSON of a GET. Raises Refusal (unreachable, too slow, too much, not JSON)."""
+    return ask_json(url, Ask())
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request. body: of a POST, as JSON; key: an API key; socket: asked there, whatever host the address names."""
+
+    verb: str = "GET"
+    body: Mapping[str, Any] | None = None
+    key: str = ""
+    socket: Path | None = None
+    timeout_s: float = TIMEOUT_S
+
+
+def ask_json(url: str, ask: Ask) -> tuple[int, Any]:
+    """Status code and JSON. Raises Refusal, as `get_json`."""
+    url, tls = url_said(url), tls_said() if ask.socket is None else None
     try:
-        status, body = asyncio.run(_get(url, _context_of(url, tls), tls.server_name if tls is not None else ""))
+        context = _context_of(url, tls) if ask.socket is None else None
+        status, body = asyncio.run(_get(url, ask, context, tls.server_name if tls is not None else ""))
     except (OSError, TimeoutError, ValueError, aiohttp.ClientError) as error:
-        raise Refusal(f"{url} did not answer: {_why(error)}", Exit.UNREACHABLE) from None
+        is_away = ask.socket is not None and isinstance(error, aiohttp.ClientConnectorError)
+        why = "no node runs on this home, or it is another user's" if is_away else _why(error, ask.timeout_s)
+        raise Refusal(f"{ask.socket or url} did not answer: {why}", Exit.UNREACHABLE) from None
     try:
         return status, json.loads(body)
     except (ValueError, RecursionError):
         raise Refusal(f"{url} answered {status} without JSON", Exit.UNREACHABLE) from None
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception, timeout_s: float) -> str:
     """In words of ours: aiohttp's name its own settings."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         why = quoted(str(error.certificate_error))
         return f"the certificate of {error.host}:{error.port} is not vouched for ({why}); --tls-root names who does"
     if not isinstance(error, aiohttp.ClientConnectorError):
-        return quoted(str(error)) or f"not whole within {TIMEOUT_S:g} s"
+        return quoted(str(error)) or f"not whole within {timeout_s:g} s"
     place = f"{error.host}:{error.port}"
     if isinstance(error, aiohttp.ClientSSLError):
         return f"{place} does not speak TLS as it should; without TLS it is http://{place}"
@@ -97,13 +122,18 @@ def _context_of(url: str, tls: Tls | None) -> ssl.SSLContext | None:
     return context
 
 
-async def _get(url: str, tls: ssl.SSLContext | None, server_name: str) -> tuple[int, bytes]:
-    """All of it within TIMEOUT_S, however it is dealt out, and of nobody else whom the answer names."""
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+async def _get(url: str, ask: Ask, tls: ssl.SSLContext | None, server_name: str) -> tuple[int, bytes]:
+    """All of it within its time, however it is dealt out, and of nobody else whom the answer names."""
+    timeout = aiohttp.ClientTimeout(total=ask.timeout_s)
+    connector = aiohttp.UnixConnector(str(ask.socket)) if ask.socket is not None else None
+    headers = {"Authorization": f"Bearer {ask.key}"} if ask.key else None
     async with (
-        aiohttp.ClientSession(timeout=timeout) as http,
-        http.get(url, allow_redirects=False, ssl=tls or True, server_hostname=server_name or None) as answer,
-    ):
+        aiohttp.ClientSession(timeout=timeout, connector=connector) as http,
+        http.request(
+            ask.verb, url, allow_redirects=False, ssl=tls or True, server_hostname=server_name or None,
+            headers=headers, json=ask.body,
+        ) as answer,
+    ):  # fmt: skip
         body = b""
         while len(body) <= ANSWER_BYTES_MAX and (piece := await answer.content.read(65_536)):
             body += piece

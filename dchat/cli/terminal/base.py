@@ -160,8 +160,9 @@ def _common_options() -> list[click.Parameter]:
 
 # Commands that change a home or use its keys.
 ADMINISTRATIVE = frozenset({
-    "database migrate", "database prune", "database reindex", "database restore", "database rollback", "rollback",
-    "signer export", "signer import", "signer init", "upgrade cancel", "upgrade plan", "upgrade ready",
+    "admin add-key", "admin remove-key", "database migrate", "database prune", "database reindex", "database restore",
+    "database rollback", "rollback", "signer export", "signer import", "signer init", "upgrade cancel", "upgrade plan",
+    "upgrade ready",
 })  # fmt: skip
 
 

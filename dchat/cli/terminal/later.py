@@ -8,7 +8,6 @@ from dchat.cli.terminal.base import Exit, Group, Refusal
 from dchat.home.version import build_version
 
 LATER = {
-    "network": "Peers: list, look up, connect, statistics.",
     "relay": "Run a relay.",
     "user": "The client of a person.",
 }

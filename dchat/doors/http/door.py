@@ -4,6 +4,7 @@ services under /v1 (`dchat.doors.rest`); JSON. And the explorer's pages (`dchat.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from aiohttp import web
@@ -12,7 +13,7 @@ from consensus.state.cursors import HEIGHT_MAX, Cursor
 from dchat.config.models import HttpSection
 from dchat.doors.certificates import Certificates
 from dchat.doors.explorer import pages
-from dchat.doors.http.listener import Answer, HttpListener, answer_of
+from dchat.doors.http.listener import Answer, HttpListener, Routes, answer_of
 from dchat.doors.http.views import BLOCKS_MAX, Views
 from dchat.doors.metrics.exposition import Registry
 from dchat.doors.reads.errors import BadQuestion
@@ -44,11 +45,16 @@ class HttpDoor(HttpListener):
         handles: DoorHandles | None = None,
         calls: Calls | None = None,
         why: WhyDesk | None = None,
+        more: Routes | None = None,
+        more_costs: Mapping[tuple[str, str], int] | None = None,
     ) -> None:
-        """calls: the paths under /v1. handles: as of HttpListener. why: the records of heights."""
+        """calls: the paths under /v1. handles: as of HttpListener. why: the records of heights. more: what
+        others answer here, and what that costs."""
         costs = {**{("GET", path): cost for path, cost in COSTS.items()}, **(calls.costs if calls else {})}
+        costs |= more_costs or {}
         super().__init__(options, registry, views.faults, rate=rate, tls=tls, handles=handles, costs=costs)
         self._views, self._events, self._calls, self._why = views, events, calls, why
+        self._more = more or {}
 
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port. Raises OSError."""
@@ -70,6 +76,7 @@ class HttpDoor(HttpListener):
             routes["GET", "/why"] = self._missed
         if self._calls is not None:
             routes |= self._calls.handlers
+        routes |= self._more
         if self._options.explorer:
             routes |= pages.handlers()
         return await self.open(routes, host, port)

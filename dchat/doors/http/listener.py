@@ -211,7 +211,9 @@ class HttpListener(Listener):
     async def open(self, routes: Routes, host: str, port: int) -> int:
         """Listen; returns the port. Raises OSError."""
         names = allowed_hosts(host, self._options.allowed_hosts)
-        paths = {path for verb, path in routes if verb == "GET" and not path.startswith(("/v1/", "/explorer/"))}
+        paths = {
+            path for verb, path in routes if verb == "GET" and not path.startswith(("/v1/", "/explorer/", "/admin/"))
+        }
         about: dict[str, Any] = {"version": build_version(), "paths": sorted(paths)}
         if ("GET", OPENAPI) in routes:
             about["api"] = OPENAPI  # which lists those under /v1

@@ -175,7 +175,6 @@ def test_validator_takes_every_flag_of_the_contract() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("network", "peer-list"),
         ("benchmark", "relay", "--duration", "60s", "--message-rate", "1000"),
         ("relay",),
         ("user",),

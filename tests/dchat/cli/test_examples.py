@@ -21,7 +21,9 @@ from dchat.doors.grpc.door import SERVICES
 from tests.support.docs.pages import DOCS, PAGES, Names, typed_in
 from tests.support.docs.typing import ROUTES, Done, type_page
 
-GROUPS: Final = ("tx", "query", "proof", "identity", "upgrade", "light", "database", "debug", "signer", "audit")
+GROUPS: Final = (
+    "tx", "query", "proof", "identity", "upgrade", "light", "database", "debug", "signer", "audit", "admin", "network",
+)  # fmt: skip
 
 # What has no example, and why.
 WITHOUT: Final = {
@@ -30,6 +32,12 @@ WITHOUT: Final = {
         for name in ("migrate", "prune", "reindex", "rollback")
     },
     "database sql": "it needs a PostgreSQL server: tests/dchat/sql types it, and asks what docs/sql.md asks",
+    **{
+        f"admin {name}": "the process does it, which no page has: tests/dchat/cli/test_network_commands.py types it"
+        for name in ("log-level", "reload")
+    },
+    "network connect": "a page has one node: tests/dchat/cli/test_network_commands.py connects two",
+    "network peer-lookup": "a page's node has no peer: tests/dchat/cli/test_network_commands.py looks one up",
     "signer init": "docs/signer.md; tests/dchat/signer types it",
     "signer show": "docs/signer.md; tests/dchat/signer types it",
     **{

@@ -1,0 +1,195 @@
+"""`dchat network` and `dchat admin` against two real processes that do not know each other until they are told."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dchat.audit.trail import Trail
+from dchat.cli.main import dchat
+from dchat.cli.network.network_commands import summary
+from dchat.devnet import processes
+from dchat.devnet.leases import free_ports
+from dchat.devnet.network import Network, make_network
+from tests.support.cli.network import PACE
+
+NOBODY = "ab" * 20
+
+
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    """Two validators that need each other for a block, and have no address of each other."""
+    made = make_network(tmp_path_factory.mktemp("n"), validators=2, pace=PACE, ports=free_ports(2))
+    try:
+        for node in made.nodes:
+            file = made.home_of(node) / "validator-config.toml"
+            kept = [line for line in file.read_text().splitlines() if not line.startswith("bootstrap_validators")]
+            file.write_text("\n".join(kept) + "\n[log]\nlevel = 'info'\n")
+            processes.start(made, node)
+        assert processes.wait_for(lambda: all(call(made, at, "stats").exit_code == 0 for at in (1, 2)), 60)
+        yield made
+    finally:
+        for node in made.nodes:
+            if processes.running_pid(made, node) is not None:
+                processes.kill(made, node)
+
+
+def call(network: Network, at: int, *words: str, group: str = "network", env: dict[str, str] | None = None) -> Result:
+    home = network.home_of(network.node(at))
+    return CliRunner().invoke(dchat, ["--home", str(home), group, *words], prog_name="dchat", env=env)
+
+
+def told(result: Result, *, code: int = 0) -> Any:
+    assert result.exit_code == code, result.output
+    return json.loads(result.stdout)
+
+
+def url(network: Network, at: int) -> str:
+    return f"http://127.0.0.1:{network.node(at).ports.http}"
+
+
+def log_of(network: Network, at: int) -> str:
+    return processes.log_file(network, network.node(at)).read_text()
+
+
+@pytest.mark.network
+def test_two_halves_are_bridged_and_what_is_known_of_peers(apart: Network) -> None:
+    """One validator of two decides nothing; over the bridge they do at once."""
+    other = apart.node(2)
+    assert told(call(apart, 1, "peer-list")) == {"peer_count": 0, "peers": []}
+    before = told(call(apart, 1, "stats"))
+    assert (before["peers"], before["ready"], before["validators"]) == (0, False, 2)
+    absent = call(apart, 1, "peer-lookup", "--peer-id", other.node_id)
+    assert (absent.exit_code, absent.stdout.strip()) == (3, "null")
+    unknown = call(apart, 1, "activate-bridge", "--partition-id", "here", "--partition-id", other.node_id)
+    assert (unknown.exit_code, f"name it as {other.node_id}@HOST:PORT" in unknown.output) == (1, True)
+
+    address = f"/ip4/127.0.0.1/tcp/{other.ports.p2p}/p2p/{other.node_id}"
+    bridged = told(call(apart, 1, "activate-bridge", "--partition-id", "here", "--partition-id", address))
+    assert (bridged["connected_before"], bridged["connected"]) == (1, 1), bridged
+    assert bridged["dialed"][0]["peer_id"] == other.node_id
+    assert processes.wait_for(lambda: told(call(apart, 1, "stats"))["ready"] is True, 90)
+
+    found = told(call(apart, 1, "peer-lookup", "--peer-id", other.node_id))
+    assert (found["partition"], found["connected"], found["moniker"]) == ("here", True, other.name)
+    after = told(call(apart, 1, "stats"))
+    assert (after["peers"], after["outbound"], after["validators_in_last_commit"]) == (1, 1, 2)
+    again = told(call(apart, 1, "activate-bridge", "--partition-id", "here", "--partition-id", other.node_id))
+    assert (again["connected_before"], again["dialed"]) == (2, [])
+
+
+@pytest.mark.network
+def test_connect_tells_why_not_and_whom_it_keeps(apart: Network) -> None:
+    refused = call(apart, 1, "connect", "--peer-id", NOBODY, "--address", "127.0.0.1:1", "--keep")
+    answer = json.loads(refused.stdout)
+    assert (refused.exit_code, answer["connected"], "127.0.0.1:1" in answer["reason"]) == (1, False, True)
+    assert "it is tried again" in refused.output
+    away = told(call(apart, 1, "peer-lookup", "--peer-id", NOBODY))
+    assert (away["connected"], away["partition"], away["named"]) == (False, "away", True)
+    assert away["address"] == f"{NOBODY}@127.0.0.1:1"
+    none = call(apart, 1, "activate-bridge", "--partition-id", "here", "--partition-id", "away")
+    assert (none.exit_code, "no bridge: none of" in none.output) == (1, True)
+    told(call(apart, 1, "reload", group="admin"))
+    assert call(apart, 1, "peer-lookup", "--peer-id", NOBODY).exit_code == 3, "its options do not name it"
+    itself = call(apart, 1, "connect", "--address", f"{apart.node(1).node_id}@127.0.0.1:1")
+    assert (itself.exit_code, "this node itself" in itself.output) == (1, True)
+
+
+@pytest.mark.network
+def test_another_node_is_administered_by_an_api_key(apart: Network, tmp_path: Path) -> None:
+    first, words = apart.node(1), ("connect", "--address", f"{NOBODY}@127.0.0.1:1", "--url", url(apart, 2))
+    without = call(apart, 1, *words)
+    assert (without.exit_code, "--api-key-file" in without.output) == (2, True)
+    told(call(apart, 2, "add-key", "ops", "--output", str(tmp_path / "key"), group="admin"))
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+    exists = call(apart, 2, "add-key", "more", "--output", str(tmp_path / "key"), group="admin")
+    assert (exists.exit_code, "not overwritten" in exists.output) == (2, True)
+    key = (tmp_path / "key").read_text().strip()
+    for more, env in (((), {"DCHAT_API_KEY": key}), (("--api-key-file", str(tmp_path / "key")), {})):
+        asked = call(apart, 1, *words, *more, env=env)
+        assert (asked.exit_code, json.loads(asked.stdout)["connected"]) == (1, False)
+    lines = [entry.details for entry in Trail(apart.home_of(apart.node(2)) / "audit.log").entries()]
+    assert [one["caller"] for one in lines if one.get("call") == "POST /admin/peers/connect"] == ["key ops"] * 4
+    told(call(apart, 2, "remove-key", "ops", group="admin"))
+    gone = call(apart, 1, *words, env={"DCHAT_API_KEY": key})
+    assert (gone.exit_code, "needs an API key that counts here" in gone.output) == (1, True)
+    assert told(call(apart, 2, "keys", group="admin")) == []
+    elsewhere = call(apart, 1, *words[:3], "--url", "http://192.0.2.1:8080", env={"DCHAT_API_KEY": key})
+    assert (elsewhere.exit_code, "without TLS" in elsewhere.output) == (2, True), "nobody reads it on its way"
+    broken = call(apart, 1, *words, env={"DCHAT_API_KEY": "x"})
+    assert (broken.exit_code, "holds no API key" in broken.output) == (2, True)
+    assert call(apart, 1, "peer-list", "--url", url(apart, 2)).exit_code == 0, "reading is for everybody"
+    assert first.node_id
+
+
+@pytest.mark.network
+def test_levels_change_until_options_are_loaded_again(apart: Network) -> None:
+    set_to = told(call(apart, 1, "log-level", "warning", "--room", "dchat.doors=debug", group="admin"))
+    assert set_to == {"level": "warning", "levels": ["dchat.doors=debug"]}
+    wrong = call(apart, 1, "log-level", "info", "--room", "dchat.doors", group="admin")
+    assert (wrong.exit_code, "no level of a room" in wrong.output) == (1, True)
+    size = len(log_of(apart, 1))
+    file = apart.home_of(apart.node(1)) / "validator-config.toml"
+    before = file.read_text()
+    file.write_text(before + "\n[rate_limit]\nrequests_per_second = 77\n[index]\nwork_max = 2000\n")
+    assert told(call(apart, 1, "reload", group="admin")) == {
+        "taken": ["rate_limit.requests_per_second"], "needs_restart": ["index.work_max"],
+    }  # fmt: skip
+    assert "loaded the options again" in log_of(apart, 1)[size:], "info is said again"
+    file.write_text("broken")
+    assert call(apart, 1, "reload", group="admin").exit_code == 2
+    file.write_text(before.replace("[network]\n", '[network]\nbootstrap_validators = ["nobody"]\n'))
+    refused = call(apart, 1, "reload", group="admin")
+    assert (refused.exit_code, "none was changed" in refused.output) == (1, True)
+    file.write_text(before)
+    told(call(apart, 1, "reload", group="admin"))
+    calls = [entry.what for entry in Trail(apart.home_of(apart.node(1)) / "audit.log").entries()]
+    assert calls.count("options loaded again") >= 2
+    ended = [entry.details["ended"] for entry in Trail(apart.home_of(apart.node(1)) / "audit.log").entries()
+             if entry.what == "admin call ended"]  # fmt: skip
+    assert any("none was changed" in one for one in ended), "what was refused is recorded with why"
+
+
+@pytest.mark.network
+def test_people_see_tables(apart: Network) -> None:
+    home = str(apart.home_of(apart.node(1)))
+    for words, said in ((("peer-list",), "latency"), (("stats",), "validators in last commit")):
+        reader, writer = pty.openpty()
+        line = [sys.executable, "-m", "dchat", "--home", home, "network", *words]
+        subprocess.run(line, stdout=writer, check=True, timeout=120, env={**os.environ, "COLUMNS": "200"})
+        os.close(writer)
+        shown = b""
+        while piece := _read(reader):
+            shown += piece
+        os.close(reader)
+        assert said in shown.decode()
+        assert "{" not in shown.decode()
+
+
+def _read(file: int) -> bytes:
+    try:
+        return os.read(file, 65_536)
+    except OSError:  # the other end is closed
+        return b""
+
+
+def test_a_node_that_does_not_run_says_so(tmp_path: Path) -> None:
+    made = make_network(tmp_path, validators=1, pace=PACE, ports=free_ports(1))
+    for words in (("connect", "--address", f"{NOBODY}@127.0.0.1:1"), ("peer-list",), ("stats",)):
+        away = call(made, 1, *words)
+        assert away.exit_code == 4, away.output
+    assert call(made, 1, "peer-lookup", "--peer-id", "xyz").exit_code == 2
+
+
+def test_what_a_door_tells_wrongly_counts_as_none() -> None:
+    told = summary([{"bytes_in": "much", "round_trip_seconds": None}, {}, {"bytes_in": 3}], {}, {"ready": "yes"})
+    assert (told["peers"], told["bytes_in"], told["round_trip_seconds_median"], told["ready"]) == (3, 3, None, False)
