@@ -1,3 +1,3 @@
 """Keys, signatures, hashes, Merkle trees, addresses. Pure: no I/O, no clock."""
 
-__all__ = ["batch", "bech32", "hash", "keys", "merkle", "merlin", "native"]
+__all__ = ["batch", "bech32", "errors", "hash", "keys", "merkle", "merlin", "mldsa", "native"]

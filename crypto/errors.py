@@ -5,3 +5,7 @@ from __future__ import annotations
 
 class CryptoError(ValueError):
     """Bytes or text that are no key, no address or no proof: whoever gave them is at fault."""
+
+
+class InvalidKey(CryptoError):
+    """Bytes that are no key of the type they claim, or of a type that this machine's libraries do not have."""

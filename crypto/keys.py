@@ -1,4 +1,4 @@
-"""Public and private keys: Ed25519 by ZIP-215, and secp256k1.
+"""Public and private keys: Ed25519 by ZIP-215, secp256k1, ML-DSA-65; and the table of their types.
 
 Ed25519 is judged in two steps: what libsodium accepts is accepted, because its set is a subset; what it refuses is
 decided by a ZIP-215 verifier. libsodium alone would part us from other nodes on crafted signatures.
@@ -8,6 +8,7 @@ Source: CometBFT v0.38, spec/core/encoding.md (Public Key Cryptography); RFC 803
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
@@ -20,8 +21,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 from nacl.exceptions import BadSignatureError
 
-from crypto.errors import CryptoError
+from crypto.errors import InvalidKey
 from crypto.hash import ADDRESS_BYTES, ripemd160, sha256
+from crypto.mldsa import (
+    ML_DSA_65,
+    ML_DSA_65_KEY_BYTES,
+    ML_DSA_65_SIGNATURE_BYTES,
+    MlDsa65PrivKey,
+    MlDsa65PubKey,
+)
 from proto.tendermint.crypto import keys_pb2 as pb
 
 Bytes: TypeAlias = bytes  # the classes below have a field of that name
@@ -34,16 +42,12 @@ SECP256K1_KEY_BYTES: Final = 33
 SECP256K1_ORDER: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 
 
-class InvalidKey(CryptoError):
-    """Bytes that are no key of the type they claim."""
-
-
 class PubKey(Protocol):
     """What the rest of the program asks of a public key. Hashable and comparable by type and bytes."""
 
     @property
     def type(self) -> str:
-        """`ed25519` or `secp256k1`, as in the consensus parameters."""
+        """One of KEY_TYPES, as in the consensus parameters."""
         ...
 
     @property
@@ -191,25 +195,98 @@ class Secp256k1PrivKey:
         return r.to_bytes(32, "big") + min(s, SECP256K1_ORDER - s).to_bytes(32, "big")
 
 
-# ---------------------------------------------------------------------------------------------- by type's name
+# ------------------------------------------------------------------------------------------------- the types
+
+
+@dataclass(frozen=True, slots=True)
+class KeyType:
+    """What the formats need to know of a type of key. A further one is a row of KEY_TYPES, and nothing else.
+
+    name: in consensus parameters. prefix, suffix: of its names in amino-JSON, around PubKey and PrivKey. field: of the
+    protobuf's PublicKey; go_field: its name in JSON made of it. key_bytes, signature_bytes: exact.
+    """
+
+    name: str
+    prefix: str
+    suffix: str
+    field: str
+    go_field: str
+    key_bytes: int
+    signature_bytes: int
+    pub_key: Callable[[Bytes], PubKey]
+    priv_key: Callable[[Bytes], PrivKey]
+    from_secret: Callable[[Bytes], PrivKey]
+
+    @property
+    def pub_key_name(self) -> str:
+        """In amino-JSON."""
+        return f"{self.prefix}/PubKey{self.suffix}"
+
+    @property
+    def priv_key_name(self) -> str:
+        """In amino-JSON."""
+        return f"{self.prefix}/PrivKey{self.suffix}"
+
+
+SECRET_BYTES: Final = 32  # what `KeyType.from_secret` makes a key of: uniformly random, and kept secret
+
+KEY_TYPES: Final[dict[str, KeyType]] = {
+    kind.name: kind
+    for kind in (
+        KeyType(
+            ED25519, "tendermint", "Ed25519", "ed25519", "Ed25519", ED25519_KEY_BYTES, SIGNATURE_BYTES,
+            Ed25519PubKey, Ed25519PrivKey, Ed25519PrivKey.from_seed,
+        ),
+        KeyType(
+            SECP256K1, "tendermint", "Secp256k1", "secp256k1", "Secp256K1", SECP256K1_KEY_BYTES, SIGNATURE_BYTES,
+            Secp256k1PubKey, Secp256k1PrivKey, Secp256k1PrivKey,
+        ),
+        KeyType(
+            ML_DSA_65, "cometbft", "MlDsa65", "mldsa65", "Mldsa65", ML_DSA_65_KEY_BYTES, ML_DSA_65_SIGNATURE_BYTES,
+            MlDsa65PubKey, MlDsa65PrivKey, MlDsa65PrivKey.from_seed,
+        ),
+    )
+}  # fmt: skip
+_BY_FIELD: Final = {kind.field: kind for kind in KEY_TYPES.values()}
+_BY_SIZE: Final = {kind.key_bytes: kind for kind in KEY_TYPES.values()}
+_NAMES: Final = ", ".join(KEY_TYPES)
+
+KEY_BYTES_MAX: Final = max(_BY_SIZE)
+SIGNATURE_BYTES_MAX: Final = max(kind.signature_bytes for kind in KEY_TYPES.values())
+
+assert len(_BY_SIZE) == len(KEY_TYPES)  # `pub_key_of` tells types by their size
+
+
+def key_type(name: str) -> KeyType:
+    """Raises InvalidKey for an unknown one."""
+    kind = KEY_TYPES.get(name)
+    if kind is None:
+        raise InvalidKey(f"key type {name!r} is not supported; allowed: {_NAMES}")
+    return kind
 
 
 def make_pub_key(type: str, data: Bytes) -> PubKey:
     """Raises InvalidKey for an unknown type or a wrong size."""
-    if type == ED25519:
-        return Ed25519PubKey(data)
-    if type == SECP256K1:
-        return Secp256k1PubKey(data)
-    raise InvalidKey(f"public key type {type!r} is not supported; allowed: {ED25519}, {SECP256K1}")
+    return key_type(type).pub_key(data)
 
 
 def make_priv_key(type: str, data: Bytes) -> PrivKey:
     """Raises InvalidKey for an unknown type or a wrong size."""
-    if type == ED25519:
-        return Ed25519PrivKey(data)
-    if type == SECP256K1:
-        return Secp256k1PrivKey(data)
-    raise InvalidKey(f"private key type {type!r} is not supported; allowed: {ED25519}, {SECP256K1}")
+    return key_type(type).priv_key(data)
+
+
+def pub_key_of(data: Bytes) -> PubKey:
+    """Bytes alone, where nothing says the type: each type has a size of its own. Raises InvalidKey for another size."""
+    kind = _BY_SIZE.get(len(data))
+    if kind is None:
+        sizes = ", ".join(f"{kind.key_bytes} ({kind.name})" for kind in KEY_TYPES.values())
+        raise InvalidKey(f"public key has {len(data)} bytes; allowed: {sizes}")
+    return kind.pub_key(data)
+
+
+def signature_bytes(key: PubKey) -> int:
+    """How many bytes a signature by `key` has."""
+    return KEY_TYPES[key.type].signature_bytes
 
 
 def encode_pub_key(key: PubKey) -> Bytes:
@@ -218,17 +295,16 @@ def encode_pub_key(key: PubKey) -> Bytes:
 
 
 def pub_key_to_proto(key: PubKey) -> pb.PublicKey:
-    if key.type == ED25519:
-        return pb.PublicKey(ed25519=key.bytes)
-    assert key.type == SECP256K1, key.type
-    return pb.PublicKey(secp256k1=key.bytes)
+    message = pb.PublicKey()
+    setattr(message, KEY_TYPES[key.type].field, key.bytes)
+    return message
 
 
 def pub_key_from_proto(message: pb.PublicKey) -> PubKey:
     """Raises InvalidKey for an absent or unsupported key, or one of a wrong size."""
     which = message.WhichOneof("sum")
-    if which == "ed25519":
-        return Ed25519PubKey(message.ed25519)
-    if which == "secp256k1":
-        return Secp256k1PubKey(message.secp256k1)
-    raise InvalidKey(f"public key of type {which or 'none'} is not supported; allowed: {ED25519}, {SECP256K1}")
+    kind = _BY_FIELD.get(which or "")
+    if kind is None:
+        raise InvalidKey(f"public key of type {which or 'none'} is not supported; allowed: {_NAMES}")
+    data: bytes = getattr(message, kind.field)
+    return kind.pub_key(data)

@@ -22,7 +22,8 @@ from consensus.abci.interface import (
 )
 from consensus.abci_socket.errors import BadMessage
 from consensus.formats.timestamps import read_timestamp, timestamp_proto
-from crypto.keys import InvalidKey, pub_key_from_proto, pub_key_to_proto
+from crypto.errors import InvalidKey
+from crypto.keys import pub_key_from_proto, pub_key_to_proto
 from proto.tendermint.abci import types_pb2 as pb
 from proto.tendermint.crypto import proof_pb2
 from proto.tendermint.types import validator_pb2 as validators_pb

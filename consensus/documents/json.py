@@ -33,16 +33,13 @@ from consensus.types.params import (
 from consensus.types.validators import Change, Validator, ValidatorSet
 from consensus.types.vote import Vote
 from crypto import merkle
-from crypto.keys import ED25519, SECP256K1, InvalidKey, PrivKey, PubKey, make_priv_key, make_pub_key
+from crypto.errors import InvalidKey
+from crypto.keys import KEY_TYPES, PrivKey, PubKey, make_priv_key, make_pub_key
 
 T = TypeVar("T")
 
-_PUB_KEY_NAMES: Final = {ED25519: "tendermint/PubKeyEd25519", SECP256K1: "tendermint/PubKeySecp256k1"}
-_PRIV_KEY_NAMES: Final = {ED25519: "tendermint/PrivKeyEd25519", SECP256K1: "tendermint/PrivKeySecp256k1"}
-_UPDATE_KEY_NAMES: Final = {
-    ED25519: "tendermint.crypto.PublicKey_Ed25519",
-    SECP256K1: "tendermint.crypto.PublicKey_Secp256K1",
-}
+_PUB_KEY_NAMES: Final = {kind.name: kind.pub_key_name for kind in KEY_TYPES.values()}
+_PRIV_KEY_NAMES: Final = {kind.name: kind.priv_key_name for kind in KEY_TYPES.values()}
 _DUPLICATE_VOTE: Final = "tendermint/DuplicateVoteEvidence"
 _LIGHT_CLIENT_ATTACK: Final = "tendermint/LightClientAttackEvidence"
 
@@ -275,7 +272,11 @@ def validator_set_from_json(value: Json, where: str) -> ValidatorSet:
 def validator_update_json(change: Change) -> Json:
     """A change as block results show it: the protobuf's one-of, not the usual key; a removal has no power."""
     key, power = change
-    value = {"type": _UPDATE_KEY_NAMES[key.type], "value": {key.type: base64.b64encode(key.bytes).decode()}}
+    kind = KEY_TYPES[key.type]
+    value = {
+        "type": f"tendermint.crypto.PublicKey_{kind.go_field}",
+        "value": {kind.field: base64.b64encode(key.bytes).decode()},
+    }
     return {"pub_key": {"Sum": value}, **({"power": str(power)} if power else {})}
 
 
@@ -283,13 +284,13 @@ def validator_update_from_json(value: Json, where: str) -> Change:
     """Raises Malformed."""
     fields = Fields(value, where)
     key = fields.object("pub_key").object("Sum").object("value")
-    for kind in _UPDATE_KEY_NAMES:
-        if kind in key:
+    for kind in KEY_TYPES.values():
+        if kind.field in key:
             try:
-                return make_pub_key(kind, key.base64(kind)), fields.int64("power")
+                return kind.pub_key(key.base64(kind.field)), fields.int64("power")
             except InvalidKey as error:
                 raise Malformed(f"{where}: {error}") from error
-    raise Malformed(f"{key.where} has no key; allowed: {', '.join(_UPDATE_KEY_NAMES)}")
+    raise Malformed(f"{key.where} has no key; allowed: {', '.join(kind.field for kind in KEY_TYPES.values())}")
 
 
 # ------------------------------------------------------------------------------------------ votes and evidence

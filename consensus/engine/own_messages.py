@@ -17,7 +17,7 @@ import structlog
 from consensus.abci.interface import VerifyVoteExtensionRequest
 from consensus.abci.requests import extend_vote_request
 from consensus.core.events import SignProposal, SignVote, VoteKind
-from consensus.engine.incoming.checks import EXTENSION_BYTES_LOGGED_MAX
+from consensus.engine.incoming.checks import extension_bytes_max
 from consensus.engine.incoming.inputs import PartIn, ProposalIn, VoteIn, encode_logged
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.metrics import EngineMetrics, Signing
@@ -228,8 +228,10 @@ class OwnMessages:
         """
         app = self._executor.app
         extension = app.extend_vote(extend_vote_request(block, state.last_validators))
+        assert self.signer is not None, "an observer does not vote"
+        most = extension_bytes_max(self.signer.pub_key)
         for candidate in (extension, b""):
-            if len(candidate) > EXTENSION_BYTES_LOGGED_MAX:
+            if len(candidate) > most:
                 continue
             request = VerifyVoteExtensionRequest(block.hash, self.address, block.height, candidate)
             if app.verify_vote_extension(request):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 import structlog
@@ -52,8 +53,9 @@ from consensus.types.block import Block, BlockBounds, Commit, ExtendedCommit, ma
 from consensus.types.commits import commit_checks, rising_commit, verify_commit_light
 from consensus.types.ids import BlockID
 from consensus.types.parts import PartSet
-from crypto.batch import SignatureCache
+from crypto.batch import SignatureCache, verify_many
 from crypto.hash import HASH_BYTES
+from crypto.keys import ED25519
 
 T = TypeVar("T")
 
@@ -157,8 +159,7 @@ class BlockExecutor:
         """
         self._check_wanted(state.next_height)
         started = self._clock.monotonic_ns()
-        signers = max(len(state.validators), len(state.last_validators))
-        room = max_data_bytes(state.block_bytes_max, validators=signers)
+        room = max_data_bytes(state.block_bytes_max, commit_bytes=state.commit_bytes_max)
         room = max(0, room - max(0, len(state.app_hash) - HASH_BYTES))  # a header counts as one with a hash of that
         evidence, evidence_bytes = self.evidence.pending(min(state.params.evidence.max_bytes, room))
         data_bytes = room - evidence_bytes
@@ -294,8 +295,11 @@ class BlockExecutor:
         if validators is None:
             return
         checks = [c for c in commit_checks(state.chain_id, validators, commit) if c not in self.signatures]
-        answers = await self.verifiers.verify([(key.bytes, message, signature) for key, message, signature in checks])
-        for check in passed(checks, answers):
+        batch = [check for check in checks if check[0].type == ED25519]
+        answers = await self.verifiers.verify([(key.bytes, message, signature) for key, message, signature in batch])
+        if others := [check for check in checks if check[0].type != ED25519]:
+            answers = [*answers, *await self._workers.run(partial(verify_many, others))]
+        for check in passed([*batch, *others], answers):
             self.signatures.add(check)
         try:
             commit.validate()

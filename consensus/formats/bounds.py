@@ -28,17 +28,29 @@ EVIDENCE_BYTES_MIN: Final = 128  # a valid one has two addresses, two signatures
 OTHER_FIELDS_MAX: Final = 64  # beside those that are counted: known ones, and what later versions may add
 OTHER_BYTES_MAX: Final = 1_024  # of them together: nobody pays for them, and everybody stores them for ever
 COMMIT_BYTES: Final = 94  # of a commit without signatures, at most
-COMMIT_SIG_BYTES: Final = 111  # with the 64-byte signatures of the key types spoken here
+LAST_ONE_BYTE_LENGTH: Final = 127  # of a varint
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+
+def commit_sig_bytes(signature_bytes: int) -> int:
+    """What a slot of a commit takes at most, by the size of its signature: 111 with Ed25519's, 3,358 with ML-DSA-65's.
+
+    Beside it are address, flag, time and their keys and lengths; a longer signature has a longer length, twice.
+    """
+    return signature_bytes + (47 if signature_bytes <= LAST_ONE_BYTE_LENGTH else 49)
 
 
 @dataclass(frozen=True, slots=True)
 class BlockBounds:
-    """evidence_bytes: of the encoded list. signatures: of the last commit. tx_bytes_min: of any transaction, from 1."""
+    """evidence_bytes: of the encoded list. signatures: of the last commit. tx_bytes_min: of any transaction, from 1.
+
+    commit_bytes: of the last commit; 0: as many as with signatures of 64 bytes.
+    """
 
     evidence_bytes: int
     signatures: int
     tx_bytes_min: int = 1
+    commit_bytes: int = 0
 
     def check(self, data: bytes) -> None:
         """The work is proportional to what the bounds allow, not to `data`. Raises Malformed, InvalidBlock."""
@@ -48,7 +60,8 @@ class BlockBounds:
             raise InvalidBlock(f"block has {end - start} bytes of evidence, at most {self.evidence_bytes}")
         count_fields(data, (start, end), _EVIDENCE_ITEM, "pieces of evidence", size_min=EVIDENCE_BYTES_MIN)
         start, end = pieces.get(LAST_COMMIT, (0, 0))
-        if end - start > (most := COMMIT_BYTES + COMMIT_SIG_BYTES * self.signatures + OTHER_BYTES_MAX):
+        commit_bytes = self.commit_bytes or COMMIT_BYTES + commit_sig_bytes(64) * self.signatures
+        if end - start > (most := commit_bytes + OTHER_BYTES_MAX):
             raise InvalidBlock(f"block has a last commit of {end - start} bytes, at most {most}")
         count_fields(data, (start, end), COMMIT_SIGNATURE, "signatures", count_max=self.signatures)
         count_fields(data, pieces.get(DATA, (0, 0)), _TX, "transactions", size_min=self.tx_bytes_min)

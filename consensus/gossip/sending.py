@@ -46,6 +46,7 @@ from consensus.types.commits import votes_from_commit, votes_from_extended_commi
 from consensus.types.ids import BlockID
 from consensus.types.parts import Part, PartSet
 from consensus.types.vote import Proposal, Vote
+from crypto.hash import sha256
 from crypto.keys import SIGNATURE_BYTES
 
 RELAY_MIN_NS: Final = 5 * NS_PER_MS  # 5 to 20 ms: docs/decisions/0004
@@ -169,7 +170,7 @@ class Gossip:
     def vote_came(self, vote: Vote, source: str) -> None:
         key = (vote.height, vote.type, vote.round, vote.validator_index)
         if key not in self._vote_arrivals and len(self._vote_arrivals) < ARRIVALS_MAX:
-            self._vote_arrivals[key] = (_end_of(vote.signature), self._arrival(source, LATE_VOTE_NS))
+            self._vote_arrivals[key] = (_mark_of(vote.signature), self._arrival(source, LATE_VOTE_NS))
 
     def part_came(self, height: int, part: Part, source: str) -> None:
         key = (height, part.index, part.proof.leaf_hash)
@@ -184,7 +185,7 @@ class Gossip:
     def vote_arrival(self, vote: Vote) -> Arrival | None:
         """None: no peer sent it; or one sent another in its place, and then both should be known everywhere."""
         found = self._vote_arrivals.get((vote.height, vote.type, vote.round, vote.validator_index))
-        return found[1] if found is not None and found[0] == _end_of(vote.signature) else None
+        return found[1] if found is not None and found[0] == _mark_of(vote.signature) else None
 
     def part_arrival(self, height: int, part: Part) -> Arrival | None:
         return self._part_arrivals.get((height, part.index, part.proof.leaf_hash))
@@ -475,6 +476,6 @@ class Gossip:
             self._metrics.catch_up_parts_sent += 1
 
 
-def _end_of(signature: bytes) -> bytes:
-    """What is remembered of one that may be thousands of bytes long, and a peer's junk: all of those that count."""
-    return signature[-SIGNATURE_BYTES:]
+def _mark_of(signature: bytes) -> bytes:
+    """What is remembered of one that may be thousands of bytes long, and a peer's junk."""
+    return signature if len(signature) <= SIGNATURE_BYTES else sha256(signature)

@@ -168,10 +168,8 @@ def states_height(states: StateStore) -> int:
 
 def set_block_limits(pool: Pool, state: State) -> None:
     """What fits into no block is refused at the door."""
-    signers = max(len(state.validators), len(state.last_validators))  # as blocks are built
-    pool.set_block_limits(
-        data_bytes_max=max_data_bytes(state.block_bytes_max, validators=signers), gas_max=state.params.block.max_gas
-    )
+    room = max_data_bytes(state.block_bytes_max, commit_bytes=state.commit_bytes_max)  # as blocks are built
+    pool.set_block_limits(data_bytes_max=room, gas_max=state.params.block.max_gas)
 
 
 def drop_peer(switch: Switch, peer_id: str, reason: str) -> None:

@@ -37,7 +37,8 @@ from consensus.system.clock import Workers
 from consensus.system.disk import Disk
 from consensus.system.errors import SigningRefused
 from consensus.types.vote import Proposal, Vote
-from crypto.keys import InvalidKey, PubKey, pub_key_from_proto
+from crypto.errors import InvalidKey
+from crypto.keys import PubKey, pub_key_from_proto
 from proto.tendermint.privval import types_pb2 as pb
 
 ANSWER_S: Final = 5.0  # CometBFT's time for an answer

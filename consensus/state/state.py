@@ -10,21 +10,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from consensus.formats.bounds import COMMIT_BYTES, commit_sig_bytes
 from consensus.formats.errors import InvalidValidators
 from consensus.formats.timestamps import ZERO_TIME_NS, read_timestamp, timestamp_proto
 from consensus.formats.units import MIB
 from consensus.formats.wire import parse
 from consensus.state.results import ExecTxResult, results_hash
 from consensus.types.block import BlockBounds, beside_data_bytes
+from consensus.types.commit import SIGNATURES_MAX
 from consensus.types.header import Header, Version
 from consensus.types.ids import NIL_BLOCK_ID, BlockID
 from consensus.types.params import ConsensusParams
 from consensus.types.validators import EMPTY_SET, Change, ValidatorSet
 from crypto.hash import EMPTY_HASH
+from crypto.keys import KEY_TYPES
 from proto.tendermint.state import types_pb2 as pb
 
 SOFTWARE: Final = "0.38.26"  # the CometBFT whose formats these are
-_STATE_BYTES_MAX: Final = 64 * MIB  # three of the largest sets
+_STATE_BYTES_MAX: Final = 128 * MIB  # three of the largest sets
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +68,25 @@ class State:
 
         No parameter can forbid the empty block, which would end the chain.
         """
-        signers = max(len(self.validators), len(self.last_validators))
-        return max(self.params.block_bytes_max, beside_data_bytes(signers))
+        return max(self.params.block_bytes_max, beside_data_bytes(self.commit_bytes_max))
+
+    @property
+    def commit_bytes_max(self) -> int:
+        """What the last commit of the next block takes at most, and that of the one after it."""
+        return max(self.validators.commit_bytes_max, self.last_validators.commit_bytes_max)
+
+    def any_block_bounds(self, tx_bytes_min: int, *, growth: int) -> BlockBounds:
+        """Of a block to come, before which parameters and validators may change: evidence grows by `growth`, and who
+        signs the last commit are any, with keys of the types that the chain allows, or has."""
+        kinds = self.validators.key_types | self.next_validators.key_types | {*self.params.validator.pub_key_types}
+        largest = max(KEY_TYPES[kind].signature_bytes for kind in kinds)
+        commit_bytes = COMMIT_BYTES + SIGNATURES_MAX * commit_sig_bytes(largest)
+        return BlockBounds(growth * self.params.evidence.max_bytes, SIGNATURES_MAX, tx_bytes_min, commit_bytes)
 
     def block_bounds(self, tx_bytes_min: int) -> BlockBounds:
         """What the next block may hold. tx_bytes_min: the application's."""
-        return BlockBounds(self.params.evidence.max_bytes, len(self.last_validators), tx_bytes_min)
+        signers = self.last_validators
+        return BlockBounds(self.params.evidence.max_bytes, len(signers), tx_bytes_min, signers.commit_bytes_max)
 
     def to_proto(self) -> pb.State:
         message = pb.State(

@@ -48,7 +48,6 @@ from consensus.system.aside import Aside
 from consensus.system.clock import Clock, InlineWorkers, Timer, Workers
 from consensus.system.log_limit import LogLimit
 from consensus.types.block import Block, BlockBounds, Commit, ExtendedCommit
-from consensus.types.commit import SIGNATURES_MAX
 from consensus.types.commits import Verifier
 from consensus.types.ids import BlockID
 from consensus.types.parts import PartSet
@@ -314,12 +313,12 @@ class BlockSyncReactor:
         """As large as an answer may be. A block is asked for, and proves the one before, ahead of the parameters under
         which it was made: one vote may raise them from the least to the most."""
         size = max(GROWTH * self._driver.state.block_bytes_max, BLOCK_BYTES_LEAST)
-        return min(size + SLACK_BYTES, BLOCK_SYNC_MESSAGE_BYTES_MAX)
+        slack = max(SLACK_BYTES, 2 * self._driver.state.commit_bytes_max + MIB)  # an extended commit has two of each
+        return min(size + slack, BLOCK_SYNC_MESSAGE_BYTES_MAX)
 
     def _bounds(self) -> BlockBounds:
         """Of any block that we ask for: parameters and validators may change before it."""
-        evidence_bytes = GROWTH * self._driver.state.params.evidence.max_bytes
-        return BlockBounds(evidence_bytes, SIGNATURES_MAX, self._tx_bytes_min)
+        return self._driver.state.any_block_bounds(self._tx_bytes_min, growth=GROWTH)
 
     async def _decode_large(self, job: tuple[SyncPeer, BlockResponse]) -> None:
         """What the thread took is the sender's, also where nothing comes of it."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from consensus.formats.bounds import COMMIT_BYTES, COMMIT_SIG_BYTES, HEADER, BlockBounds, split
+from consensus.formats.bounds import HEADER, BlockBounds, split
 from consensus.formats.errors import InvalidBlock
 from consensus.formats.wire import int_field, message_field, parse
 from consensus.types.commit import EMPTY_COMMIT, Commit, CommitSig, ExtendedCommit, ExtendedCommitSig
@@ -222,21 +222,21 @@ class BlockMeta:
         )
 
 
-def beside_data_bytes(validators: int) -> int:
+def beside_data_bytes(commit_bytes: int) -> int:
     """What header and last commit take at most."""
-    return BLOCK_OVERHEAD_BYTES + HEADER_BYTES_MAX + COMMIT_BYTES + COMMIT_SIG_BYTES * validators
+    return BLOCK_OVERHEAD_BYTES + HEADER_BYTES_MAX + commit_bytes
 
 
-def max_data_bytes(block_bytes_max: int, *, validators: int, evidence_bytes: int = 0) -> int:
-    """How many bytes of Data fit in a block beside header, commit and evidence.
+def max_data_bytes(block_bytes_max: int, *, commit_bytes: int, evidence_bytes: int = 0) -> int:
+    """How many bytes of Data fit in a block beside header, commit and evidence. commit_bytes: `commit_bytes_max`.
 
     Raises InvalidBlock when not even those fit: the block size is set too small for this network.
     """
-    rest = block_bytes_max - beside_data_bytes(validators) - evidence_bytes
+    rest = block_bytes_max - beside_data_bytes(commit_bytes) - evidence_bytes
     if rest < 0:
         raise InvalidBlock(
             f"block.max_bytes is {block_bytes_max}: {-rest} too few for the header, "
-            f"{validators} signatures and {evidence_bytes} bytes of evidence"
+            f"{commit_bytes} bytes of signatures and {evidence_bytes} bytes of evidence"
         )
     return rest
 

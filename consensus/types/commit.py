@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from consensus.formats.bounds import COMMIT_BYTES, commit_sig_bytes
 from consensus.formats.errors import InvalidBlockId, InvalidCommit
 from consensus.formats.timestamps import ZERO_TIME_NS, encode_timestamp, read_timestamp
 from consensus.formats.units import MIB
@@ -17,16 +18,21 @@ from consensus.types.canonical import PRECOMMIT, vote_sign_bytes
 from consensus.types.ids import NIL_BLOCK_ID, BlockID
 from crypto import merkle
 from crypto.hash import ADDRESS_BYTES
+from crypto.keys import SIGNATURE_BYTES_MAX, PubKey, signature_bytes
 from proto.tendermint.types import types_pb2 as pb
 
 FLAG_ABSENT: Final = 1
 FLAG_COMMIT: Final = 2
 FLAG_NIL: Final = 3
 
-SIGNATURE_BYTES_MAX: Final = 3_309  # what v0.38.26 lets pass; the key types spoken here make 64
 SIGNATURES_MAX: Final = 10_000  # one per validator of the largest set
 EXTENSION_BYTES_MAX: Final = MIB  # the format's
 _COMMIT_BYTES_MAX: Final = 256 + SIGNATURES_MAX * (SIGNATURE_BYTES_MAX + 64)
+
+
+def commit_bytes_max(keys: Iterable[PubKey]) -> int:
+    """What a commit of these validators takes at most, encoded."""
+    return COMMIT_BYTES + sum(commit_sig_bytes(signature_bytes(key)) for key in keys)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from consensus.types.ids import BlockID
 from consensus.types.validators import ValidatorSet
 from consensus.types.vote import PRECOMMIT, Vote
 from crypto.batch import Check, verify_many
-from crypto.keys import ED25519, SIGNATURE_BYTES, PubKey
+from crypto.keys import ED25519, PubKey, signature_bytes
 
 Verifier: TypeAlias = Callable[[Sequence[Check]], list[bool]]  # e.g. SignatureCache().verify_many
 
@@ -152,7 +152,8 @@ def _checks(chain_id: str, validators: ValidatorSet, commit: Commit, indices: It
 
 
 def commit_checks(chain_id: str, validators: ValidatorSet, commit: Commit) -> list[Check]:
-    """The Ed25519 signatures of a commit, if it is of these validators; else none. Says nothing of the commit."""
+    """The signatures of a commit that have the length of their keys', if it is of these validators; else none. Says
+    nothing of the commit."""
     if len(commit.signatures) != len(validators):
         return []
     indices = [index for index, slot in enumerate(commit.signatures) if not slot.is_absent]
@@ -161,9 +162,7 @@ def commit_checks(chain_id: str, validators: ValidatorSet, commit: Commit) -> li
     except (WrongSigner, InvalidCommit):
         return []
     return [
-        (key, message, signature)
-        for _, (key, message, signature) in checks
-        if key.type == ED25519 and len(signature) == SIGNATURE_BYTES
+        (key, message, signature) for _, (key, message, signature) in checks if len(signature) == signature_bytes(key)
     ]
 
 

@@ -14,10 +14,10 @@ from consensus.formats.units import DAY_NS, MIB
 from consensus.formats.wire import INT64_MAX, int_field, parse
 from consensus.types.parts import BLOCK_BYTES_MAX
 from crypto.hash import sha256
-from crypto.keys import ED25519, SECP256K1
+from crypto.keys import ED25519, KEY_TYPES
 from proto.tendermint.types import params_pb2 as pb
 
-PUB_KEY_TYPES: Final = (ED25519, SECP256K1)
+PUB_KEY_TYPES: Final = tuple(KEY_TYPES)
 _PARAMS_BYTES_MAX: Final = 4_096
 
 

@@ -14,15 +14,17 @@ from typing import Final, TypeAlias
 
 from consensus.formats.errors import InvalidValidators
 from consensus.formats.wire import INT64_MAX, INT64_MIN, bytes_field, int_field, message_field, parse
+from consensus.types.commit import commit_bytes_max
 from crypto import merkle
-from crypto.keys import InvalidKey, PubKey, encode_pub_key, pub_key_from_proto
+from crypto.errors import InvalidKey
+from crypto.keys import KEY_BYTES_MAX, PubKey, encode_pub_key, pub_key_from_proto
 from proto.tendermint.types import validator_pb2 as pb
 
 TOTAL_POWER_MAX: Final = INT64_MAX // 8  # leaves room for priorities of twice the total
 VALIDATORS_MAX: Final = 10_000  # the format's: votes of one set
 PRIORITY_WINDOW_FACTOR: Final = 2  # priorities span at most this many times the total power
 
-_SET_BYTES_MAX: Final = VALIDATORS_MAX * 256
+_SET_BYTES_MAX: Final = VALIDATORS_MAX * (KEY_BYTES_MAX + 224)
 
 Change: TypeAlias = tuple[PubKey, int]  # (public key, new power); power 0 removes
 
@@ -76,6 +78,8 @@ class _Members:
     total: int
     index: dict[bytes, int] = field(compare=False, repr=False)
     _hash: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    _commit_bytes: int = field(default=0, init=False, repr=False, compare=False)
+    _key_types: frozenset[str] | None = field(default=None, init=False, repr=False, compare=False)
 
     @staticmethod
     def of(pub_keys: tuple[PubKey, ...], powers: tuple[int, ...]) -> _Members:
@@ -93,6 +97,22 @@ class _Members:
                 ]
             )
             object.__setattr__(self, "_hash", cached)
+        return cached
+
+    @property
+    def commit_bytes_max(self) -> int:
+        cached = self._commit_bytes
+        if not cached:
+            cached = commit_bytes_max(self.pub_keys)
+            object.__setattr__(self, "_commit_bytes", cached)
+        return cached
+
+    @property
+    def key_types(self) -> frozenset[str]:
+        cached = self._key_types
+        if cached is None:
+            cached = frozenset(key.type for key in self.pub_keys)
+            object.__setattr__(self, "_key_types", cached)
         return cached
 
 
@@ -170,6 +190,16 @@ class ValidatorSet:
     def hash(self) -> bytes:
         """validators_hash: keys and powers, not priorities."""
         return self._members.hash
+
+    @property
+    def commit_bytes_max(self) -> int:
+        """What a commit of these validators takes at most, by the types of their keys."""
+        return self._members.commit_bytes_max
+
+    @property
+    def key_types(self) -> frozenset[str]:
+        """Of its members' keys."""
+        return self._members.key_types
 
     def index_of(self, address: bytes) -> int | None:
         return self._members.index.get(address)

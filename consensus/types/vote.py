@@ -17,13 +17,12 @@ from consensus.types.canonical import PRECOMMIT, PREVOTE, PROPOSAL
 from consensus.types.commit import (
     FLAG_COMMIT,
     FLAG_NIL,
-    SIGNATURE_BYTES_MAX,
     CommitSig,
     ExtendedCommitSig,
 )
 from consensus.types.ids import NIL_BLOCK_ID, BlockID
 from crypto.hash import ADDRESS_BYTES
-from crypto.keys import PubKey
+from crypto.keys import SIGNATURE_BYTES_MAX, PubKey
 from proto.tendermint.types import types_pb2 as pb
 
 __all__ = ["PRECOMMIT", "PREVOTE", "PROPOSAL", "Proposal", "Vote"]

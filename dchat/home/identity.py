@@ -20,7 +20,8 @@ from consensus.formats.timestamps import format_rfc3339
 from consensus.formats.units import NS_PER_S
 from consensus.system.files import write_new_secret
 from crypto.bech32 import decode_address, encode_address
-from crypto.keys import Ed25519PrivKey, InvalidKey
+from crypto.errors import InvalidKey
+from crypto.keys import Ed25519PrivKey
 from dchat.home.documents import document_of, fault_text
 from dchat.home.errors import IdentityError
 

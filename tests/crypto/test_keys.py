@@ -6,12 +6,12 @@ import pytest
 
 from crypto import keys
 from crypto.batch import SignatureCache, verify_many
+from crypto.errors import InvalidKey
 from crypto.hash import sha256
 from crypto.keys import (
     SECP256K1_ORDER,
     Ed25519PrivKey,
     Ed25519PubKey,
-    InvalidKey,
     Secp256k1PrivKey,
     Secp256k1PubKey,
     ed25519_verify,

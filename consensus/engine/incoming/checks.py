@@ -18,14 +18,18 @@ from consensus.types.parts import PARTS_MAX, parts_max
 from consensus.types.validators import ValidatorSet
 from consensus.types.vote import PRECOMMIT, Proposal, Vote
 from crypto.batch import SignatureCache
-from crypto.keys import SIGNATURE_BYTES
+from crypto.keys import SIGNATURE_BYTES, PubKey, signature_bytes
 
-# A vote must fit into a record of the log: the extension, and the small fields with two signatures.
-EXTENSION_BYTES_LOGGED_MAX: Final = PAYLOAD_BYTES_MAX - 1_024
+_BESIDE_EXTENSION_BYTES: Final = 1_024  # of a vote in the log: the small fields with two signatures of 64 bytes
 
 
 class BadSignatureFromPeer(InvalidVote):
     """No honest peer passes on what does not verify."""
+
+
+def extension_bytes_max(key: PubKey) -> int:
+    """How many bytes a vote extension of this validator may have: the vote must fit into a record of the log."""
+    return PAYLOAD_BYTES_MAX - _BESIDE_EXTENSION_BYTES - 2 * (signature_bytes(key) - SIGNATURE_BYTES)
 
 
 def check_proposal(proposal: Proposal, state: State, signatures: SignatureCache) -> None:
@@ -38,7 +42,9 @@ def check_proposal(proposal: Proposal, state: State, signatures: SignatureCache)
     if total > allowed:
         raise InvalidProposal(f"proposal {proposal.height}/{proposal.round} is of {total} parts, at most {allowed}")
     proposer = state.validators.proposer_of(proposal.round)
-    if not signatures.verify((proposer.pub_key, proposal.sign_bytes(state.chain_id), proposal.signature)):
+    if len(proposal.signature) != signature_bytes(proposer.pub_key) or not signatures.verify(
+        (proposer.pub_key, proposal.sign_bytes(state.chain_id), proposal.signature)
+    ):
         raise InvalidProposal(
             f"proposal {proposal.height}/{proposal.round} is not signed by the proposer {proposer.address.hex()}"
         )
@@ -57,6 +63,10 @@ def check_vote(vote: Vote, validators: ValidatorSet, chain_id: str, signatures: 
         raise InvalidVote(
             f"{where}: index {vote.validator_index} is {key.address.hex()}, it names {vote.validator_address.hex()}"
         )
+    if len(vote.signature) != (size := signature_bytes(key)):
+        raise BadSignatureFromPeer(
+            f"{where}: its signature has {len(vote.signature)} bytes, those of {key.address.hex()} ({key.type}) {size}"
+        )
     if not signatures.verify((key, vote.sign_bytes(chain_id), vote.signature)):
         raise BadSignatureFromPeer(f"{where}: not signed by {key.address.hex()}")
 
@@ -66,9 +76,11 @@ def verify_together(votes: Iterable[Vote], validators: ValidatorSet, chain_id: s
     checks = []
     for vote in votes:
         index = vote.validator_index
-        if not 0 <= index < len(validators) or len(vote.signature) != SIGNATURE_BYTES:
+        if not 0 <= index < len(validators):
             continue
         key = validators.pub_keys[index]
+        if len(vote.signature) != signature_bytes(key):
+            continue
         try:
             vote.validate()
         except InvalidVote:
@@ -86,9 +98,10 @@ def check_extension(vote: Vote, validators: ValidatorSet, state: State, app: App
     if not enabled or vote.type != PRECOMMIT or vote.is_nil:
         return
     where = f"vote {vote.height}/{vote.round} of {vote.validator_address.hex()}"
-    if len(vote.extension) > EXTENSION_BYTES_LOGGED_MAX:
+    key = validators.pub_keys[vote.validator_index]
+    if len(vote.extension) > extension_bytes_max(key):
         raise InvalidVote(f"{where}: its extension has {len(vote.extension)} bytes; no log record holds it")
-    if not vote.verify_extension(state.chain_id, validators.pub_keys[vote.validator_index]):
+    if not vote.verify_extension(state.chain_id, key):
         raise BadSignatureFromPeer(f"{where}: its extension is not signed by it")
     if app is None:
         return

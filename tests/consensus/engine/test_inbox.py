@@ -26,12 +26,12 @@ from consensus.engine.incoming.inbox import (
 from consensus.engine.incoming.inputs import MajorityIn, Message, PartIn, VoteIn
 from consensus.engine.votes import vote_for
 from consensus.system.clock import LoopClock
-from consensus.types.commit import SIGNATURE_BYTES_MAX
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PART_BYTES, Part, PartSet
 from consensus.types.vote import PRECOMMIT, PREVOTE, Vote
 from crypto import merkle
 from crypto.hash import HASH_BYTES, sha256
+from crypto.keys import SIGNATURE_BYTES_MAX
 from tests.support.engine.bench import power_off, until
 from tests.support.engine.inbox import flooded_bench
 

@@ -91,5 +91,5 @@ def test_a_block_is_built_and_can_be_gathered(drawn: ConsensusParams, validators
         gathered.add(part)
     assert gathered.is_complete
     if len(block.evidence) < pieces:  # none is left out without need
-        room = min(drawn.evidence.max_bytes, state.block_bytes_max - beside_data_bytes(validators))
+        room = min(drawn.evidence.max_bytes, state.block_bytes_max - beside_data_bytes(state.commit_bytes_max))
         assert len(encode_evidence_list(evidence[: len(block.evidence) + 1])) > room

@@ -35,12 +35,13 @@ from consensus.types.block import (
     max_data_bytes,
     txs_proto_bytes,
 )
-from consensus.types.commit import ABSENT_SIG
+from consensus.types.commit import ABSENT_SIG, commit_bytes_max
 from consensus.types.commits import verify_commit, verify_commit_light
 from consensus.types.params import ConsensusParams
 from consensus.types.parts import PART_BYTES, PARTS_MAX, Part, PartSet, parts_max
 from crypto import merkle
 from crypto.hash import EMPTY_HASH, sha256
+from crypto.keys import Ed25519PubKey
 from proto.tendermint.libs.bits import types_pb2 as bits_pb
 from proto.tendermint.types import types_pb2
 from tests.support.types.blocks import KNOWN, rehashed
@@ -411,9 +412,10 @@ def test_decoding_bounds_what_it_takes() -> None:
     ("limit", "validators", "evidence", "rest"), [(842, 1, 0, 0), (954, 2, 0, 1), (1053, 2, 100, 0)]
 )
 def test_room_for_transactions(limit: int, validators: int, evidence: int, rest: int) -> None:
-    assert max_data_bytes(limit, validators=validators, evidence_bytes=evidence) == rest
+    commit_bytes = commit_bytes_max([Ed25519PubKey(bytes([at]) * 32) for at in range(validators)])
+    assert max_data_bytes(limit, commit_bytes=commit_bytes, evidence_bytes=evidence) == rest
     with pytest.raises(InvalidBlock):
-        max_data_bytes(limit - rest - 1, validators=validators, evidence_bytes=evidence)
+        max_data_bytes(limit - rest - 1, commit_bytes=commit_bytes, evidence_bytes=evidence)
 
 
 # ------------------------------------------------------------------------------------------------------- times

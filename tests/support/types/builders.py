@@ -15,7 +15,7 @@ from consensus.types.commits import commit_from_votes
 from consensus.types.validators import ValidatorSet
 from consensus.types.vote import PRECOMMIT, Vote
 from crypto.hash import sha256
-from crypto.keys import Ed25519PrivKey, PrivKey
+from crypto.keys import KEY_TYPES, Ed25519PrivKey, PrivKey
 
 DATA = Path(__file__).parents[2] / "data"
 CHAIN_ID = "test-chain"
@@ -43,6 +43,12 @@ class Signers:
         keys = [key(f"{names}{number}") for number in range(len(powers))]
         validators = ValidatorSet.new((k.pub_key, power) for k, power in zip(keys, powers, strict=True))
         return Signers(validators, {k.pub_key.address: k for k in keys})
+
+    @staticmethod
+    def of_types(*types: str) -> Signers:
+        """Of equal powers; types: of their keys."""
+        keys = [KEY_TYPES[kind].from_secret(sha256(b"val%d" % number)) for number, kind in enumerate(types)]
+        return Signers(ValidatorSet.new((k.pub_key, 10) for k in keys), {k.pub_key.address: k for k in keys})
 
     def vote(self, index: int, target: BlockID, **fields: object) -> Vote:
         """A signed precommit of height 1, round 0, at START_NS + index ms, unless `fields` say otherwise."""
