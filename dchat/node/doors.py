@@ -35,6 +35,7 @@ from dchat.doors.admin.unix_door import UnixDoor
 from dchat.doors.certificates import Certificates, DoorCertificates
 from dchat.doors.evidence_desk import EvidenceDesk
 from dchat.doors.grpc.door import COSTS, SERVICES, GrpcDoor
+from dchat.doors.http.described import described
 from dchat.doors.http.door import HttpDoor
 from dchat.doors.http.views import Views
 from dchat.doors.jsonrpc.chain_calls import ChainCalls
@@ -135,7 +136,7 @@ class Doors:
         )
         self.grpc = grpc if config.grpc.enabled else None  # else only its functions are there, for HTTP
         served = Served(grpc.methods, SERVICES, COSTS, grpc.guard.requests, grpc.guard.answers)
-        calls = Calls(served, rate, views.reading, version=build_version())
+        calls = Calls(served, rate, views.reading, version=build_version(), described=described())
         self._metrics_tls = tls.metrics
         keys = AdminKeys(home.root / Path(config.api.admin_keys_file).expanduser())
         self.admin = AdminDesk(Trail(home.root / FILE_NAME), keys, AdminPeers(views.switch, book))

@@ -1,3 +1,3 @@
 """The HTTP door: status, peers, blocks, health, as JSON."""
 
-__all__ = ["connections", "door", "lateness", "listener", "views"]
+__all__ = ["connections", "described", "door", "lateness", "listener", "views"]

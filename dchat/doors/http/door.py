@@ -13,8 +13,9 @@ from consensus.state.cursors import HEIGHT_MAX, Cursor
 from dchat.config.models import HttpSection
 from dchat.doors.certificates import Certificates
 from dchat.doors.explorer import pages
+from dchat.doors.http.described import BLOCKS_MAX, EVENTS_MAX
 from dchat.doors.http.listener import Answer, HttpListener, Routes, answer_of
-from dchat.doors.http.views import BLOCKS_MAX, Views
+from dchat.doors.http.views import Views
 from dchat.doors.metrics.exposition import Registry
 from dchat.doors.reads.errors import BadQuestion
 from dchat.doors.reads.event_feed import EventFeed, EventFilter, parse_where
@@ -25,7 +26,6 @@ from dchat.why.desk import WhyDesk
 
 BLOCKS_DEFAULT = 10
 EVENTS_DEFAULT = 100
-EVENTS_MAX = 1_000  # of one page: a few hundred kilobytes of JSON
 DIGITS_MAX = 20  # of a number: more than any that is allowed has
 COSTS = {"/chain/events": 4, "/chain/block-results": 4, "/chain/latest-block": 2, "/chain/blocks": 4, "/why": 8}
 

@@ -24,6 +24,7 @@ from consensus.p2p.switch import Switch
 from consensus.sync.progress import SyncProgress
 from consensus.system.tasks import Faults
 from crypto.hash import sha256
+from dchat.doors.http.described import BLOCKS_MAX
 from dchat.doors.http.lateness import why_no_block
 from dchat.doors.reads.answers import Answers
 from dchat.doors.reads.audit import bridge_status
@@ -38,7 +39,6 @@ from proto.dchat.v1 import state_pb2, tx_pb2
 if TYPE_CHECKING:
     from consensus.engine.driver import ConsensusDriver
 
-BLOCKS_MAX = 100
 TOLD_MAX = 2 * BLOCKS_MAX  # blocks whose short description is remembered
 EARLIER_ROUNDS = 3  # of the running height, told beside the current one: who is away shows there
 TXS_PER_SLICE = 200  # of which hash and lane are looked at in a row: about 1 ms

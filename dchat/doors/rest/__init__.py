@@ -1,3 +1,3 @@
 """The gRPC services as HTTP and JSON under /v1: one table of paths, made into routes and OpenAPI by the schemas."""
 
-__all__ = ["calls", "json_form", "records", "table"]
+__all__ = ["calls", "json_form", "openapi", "records", "table"]

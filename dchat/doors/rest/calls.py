@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from aiohttp import web
@@ -21,7 +22,7 @@ from dchat.doors.reads.errors import BadQuestion
 from dchat.doors.reads.limits import RateLimit, Room, client_of
 from dchat.doors.reads.reading import Reading
 from dchat.doors.rest.json_form import bool_of, fill, fill_text, record_text, text_of
-from dchat.doors.rest.openapi import document
+from dchat.doors.rest.openapi import Described, document
 from dchat.doors.rest.records import KEY_FIELDS, RecordPath
 from dchat.doors.rest.table import DECODED, Route, routes_of
 
@@ -69,8 +70,11 @@ class CallContext:
 class Calls:
     """Routes for an HTTP door: `handlers`, and what they cost, by `(verb, path)`."""
 
-    def __init__(self, served: Served, rate: RateLimit, reading: Reading, *, version: str) -> None:
-        self._served, self._rate, self._reading = served, rate, reading
+    def __init__(
+        self, served: Served, rate: RateLimit, reading: Reading, *, version: str, described: Described | None = None
+    ) -> None:
+        """described: paths of the door that are none of these, for the document."""
+        self._served, self._rate, self._reading, self._described = served, rate, reading, described
         self._openapi, self._version = b"", version
         self.routes = routes_of(served.services)
         self.handlers: dict[tuple[str, str], Callable[[web.Request], Any]] = {("GET", OPENAPI): self._document}
@@ -147,8 +151,8 @@ class Calls:
 
     async def _document(self, _: web.Request) -> web.Response:
         if not self._openapi:
-            made = await self._reading.run(lambda: json.dumps(document(self.routes, version=self._version)), "local")
-            self._openapi = made.encode()
+            made = partial(document, self.routes, version=self._version, described=self._described)
+            self._openapi = (await self._reading.run(lambda: json.dumps(made()), "local")).encode()
         return web.Response(body=self._openapi, content_type=JSON, charset="utf-8")
 
 

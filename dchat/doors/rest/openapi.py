@@ -1,4 +1,5 @@
-"""The OpenAPI 3.1 document of the paths under /v1, made of the same table and the same schemas as their routes.
+"""The OpenAPI 3.1 document: of the paths under /v1, made of the same table and the same schemas as their routes; and of
+what the door itself says of its others.
 
 Source: spec.openapis.org/oas/v3.1.0.
 """
@@ -7,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from google.protobuf.descriptor_pool import Default
 
 from dchat.doors.rest.json_form import BOOL, BYTES, DOUBLE, ENUM, FLOAT, INTS, MESSAGE, TIMES
-from dchat.doors.rest.records import HASHES, KEY_FIELDS, NUMBERS, TEXTS, RecordPath
+from dchat.doors.rest.records import HASHES, KEY_FIELDS, NUMBERS, TEXT_CHARS_MAX, TEXTS, RecordPath
 from dchat.doors.rest.table import DECODED, HOLDS, Route, message_type
 from proto.dchat.v1.shown_pb2 import Shown, names, shown
 
@@ -23,6 +24,7 @@ HEX: Final = "^([0-9a-fA-F]{2})*$"
 ADDRESS: Final = "^dchat1[02-9ac-hj-np-z]{38}$"
 REFUSALS: Final = {
     "400": "The question is wrong: `error` says what is allowed.",
+    "403": "This door has no such name as the Host header says: [http] allowed_hosts.",
     "404": "Not here: never, not any more, or not yet; `error` says which, and which heights this node has.",
     "409": "This node cannot judge what it was given (evidence): `error` says what it lacks; ask another.",
     "503": "Too much at once, or too often: try again after a while.",
@@ -38,24 +40,56 @@ DESCRIPTION: Final = (
     "`codespace` (docs/errors.md)."
 )
 
+SIZES: Final = {
+    name: size
+    for size, names in (
+        (32, ("hash", "replay_id")),
+        (20, (
+            "address", "channel_id", "consensus_address", "creator", "delegator", "funder", "grantee", "granter",
+            "member", "operator", "owner", "payee", "payer", "recipient", "voter",
+        )),
+    )
+    for name in names
+}  # fmt: skip  # bytes of parameters that have so many
+
 DECODED_TEXT: Final = "Write bytes that hold a message (a transaction, a receipt) as that message."
 
 
-def document(routes: Iterable[Route], *, version: str) -> dict[str, Any]:
+class Described(NamedTuple):
+    """Paths of a door that are no call's, the schemas that they refer to, and what their tags mean."""
+
+    paths: Mapping[str, Any] = {}
+    schemas: Mapping[str, Any] = {}
+    tags: Mapping[str, str] = {}
+
+
+def document(routes: Iterable[Route], *, version: str, described: Described | None = None) -> dict[str, Any]:
     """As JSON-able values, in the order of the table."""
-    schemas: dict[str, Any] = {}
+    routes, more = list(routes), described or Described()
+    schemas: dict[str, Any] = dict(more.schemas)
     waiting: list[Descriptor] = []
-    paths: dict[str, dict[str, Any]] = {}
+    paths: dict[str, dict[str, Any]] = dict(more.paths)
     for route in routes:
         paths.setdefault(route.path, {})[route.verb.lower()] = operation(route, waiting)
     while waiting:
         kind = waiting.pop()
         if kind.full_name not in schemas:
             schemas[kind.full_name] = message_schema(kind, waiting)
+    services = {
+        route.method.containing_service.name: f"gRPC: {route.method.containing_service.full_name}." for route in routes
+    }
     error = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "dchat", "version": version, "description": DESCRIPTION},
+        "info": {
+            "title": "dchat",
+            "version": version,
+            "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/", "description": "The door that served this."}],
+        "security": [],  # none but the connection's own: [http] client_ca_file
+        "tags": [{"name": name, "description": text} for name, text in {**more.tags, **services}.items()],
         "paths": paths,
         "components": {"schemas": {"Error": error, **dict(sorted(schemas.items()))}},
     }
@@ -113,21 +147,38 @@ def _part(name: str) -> dict[str, Any]:
     elif name == "channel":
         schema["description"] = "a channel's name, or its id in hex"
     elif name not in TEXTS:
-        schema = {"anyOf": [{"type": "string", "pattern": HEX, "description": "hex"}, _address()]}
+        schema = {"anyOf": [{"type": "string", "pattern": "^[0-9a-fA-F]{40}$", "description": "hex"}, _address()]}
+    if name in TEXTS or name == "channel":
+        schema |= {"maxLength": TEXT_CHARS_MAX, "pattern": "^[ -~]*$"}
     return {"name": name, "in": "path", "schema": schema, "required": True}
 
 
 def _responses(schema: dict[str, Any], *, has_body: bool = False) -> dict[str, Any]:
+    return {"200": {"description": "The answer.", "content": _json(schema)}, **failures(has_body=has_body)}
+
+
+def failures(*, has_body: bool = False) -> dict[str, Any]:
+    """Answers of any path that are none to its question, by status."""
     failure = _json({"$ref": "#/components/schemas/Error"})
     refusals = {**REFUSALS, **(BODY_REFUSALS if has_body else {})}
-    return {
-        "200": {"description": "The answer.", "content": _json(schema)},
-        **{status: {"description": text, "content": failure} for status, text in sorted(refusals.items())},
-    }
+    told = {status: {"description": text, "content": failure} for status, text in sorted(refusals.items())}
+    told["503"]["headers"] = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}}
+    return told
 
 
 def parameter(field: FieldDescriptor, place: str, waiting: list[Descriptor]) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": field.name, "in": place, "schema": field_schema(field, waiting)}
+    """Narrower than what a field of its kind may hold: no number is negative, and hashes have their length."""
+    schema = field_schema(field, waiting)
+    if (size := SIZES.get(field.name)) and field.type == BYTES:
+        sized = {"type": "string", "pattern": f"^[0-9a-fA-F]{{{2 * size}}}$", "description": "hex"}
+        schema = {"anyOf": [sized, _address()]} if "anyOf" in schema else sized
+        if place == "query":  # absent and empty are one
+            schema = {"anyOf": [*schema.get("anyOf", [schema]), {"type": "string", "maxLength": 0}]}
+    elif INTS.get(field.type, (0, False)) == (64, True):
+        schema = {**schema, "pattern": "^[0-9]{1,19}$"}
+    found: dict[str, Any] = {"name": field.name, "in": place, "schema": schema}
+    if field.name == "limit":
+        found["description"] = "How many at most; 0: the default. Too many: the answer says what is allowed."
     if place == "path":
         found["required"] = True
     return found
@@ -204,7 +255,12 @@ def _meaning(field: Any) -> str:
 
 
 def _address() -> dict[str, str]:
-    return {"type": "string", "pattern": ADDRESS, "description": "an account's address; answers have hex"}
+    return {
+        "type": "string",
+        "format": "dchat-address",
+        "pattern": ADDRESS,
+        "description": "an account's address; answers have hex",
+    }
 
 
 def _reference(kind: Any, waiting: list[Descriptor]) -> dict[str, str]:

@@ -61,18 +61,21 @@ def read_part(part: str, text: str) -> Any:
         if not _NUMBER.fullmatch(text):
             raise BadQuestion(f"{part}: {text[:48]!r}; allowed: a whole number from 0 on")
         return int(text)
-    if part in TEXTS:
+    if part in TEXTS or part == "channel":
         if not text.isascii() or len(text) > TEXT_CHARS_MAX:
             raise BadQuestion(f"{part}: {text[:48]!r}; allowed: ASCII, {TEXT_CHARS_MAX} characters")
-        return text
+        return text if part in TEXTS else _channel(text)
     if part in HASHES:
         return _hex(part, text, HASH_BYTES)
-    if part == "channel":
-        return bytes.fromhex(text) if len(text) == 2 * ADDRESS_BYTES and _HEX.fullmatch(text) else channel_id(text)
     try:
         return decode_address(text) if text.startswith("dchat1") else _hex(part, text, ADDRESS_BYTES)
     except InvalidAddress as error:
         raise BadQuestion(f"{part}: {error}") from None
+
+
+def _channel(text: str) -> bytes:
+    """By its id in hex, or by its name."""
+    return bytes.fromhex(text) if len(text) == 2 * ADDRESS_BYTES and _HEX.fullmatch(text) else channel_id(text)
 
 
 def _hex(part: str, text: str, size: int) -> bytes:

@@ -225,7 +225,7 @@ def references(told: Any) -> Iterator[str]:
 
 
 def test_the_document_is_whole() -> None:
-    """Its structure; the official validator takes it (openapi-spec-validator, by hand)."""
+    """Its structure; what others say of it stands in test_openapi.py."""
     schemas = DOCUMENT["components"]["schemas"]
     assert {reference.removeprefix("#/components/schemas/") for reference in references(DOCUMENT)} == set(schemas)
     operations = [(path, verb, told) for path, verbs in DOCUMENT["paths"].items() for verb, told in verbs.items()]
@@ -332,7 +332,9 @@ async def test_every_path_answers_as_the_document_says(tmp_path: Path) -> None:
                 silent.add(route.method.name)
         of_this_table = {row.partition(".")[2] for row in PATHS}
         assert silent & of_this_table <= {"GetTally", "ListVotes", "ListDeposits", "GetVote"}, silent  # no proposal
-        assert (await get(http, "/openapi.json"))[1]["paths"] == json.loads(json.dumps(DOCUMENT["paths"]))
+        served = (await get(http, "/openapi.json"))[1]["paths"]
+        ours = {path: told for path, told in served.items() if path.startswith("/v1/")}
+        assert ours == json.loads(json.dumps(DOCUMENT["paths"]))
 
 
 async def test_a_record_has_a_path_of_its_own(tmp_path: Path) -> None:
