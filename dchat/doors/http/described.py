@@ -213,6 +213,7 @@ def get(name: str, summary: str, answer: Schema, *parameters: Schema, tag: str, 
 TAGS: Final = {
     "Node": "How this node is.",
     "Chain": "Blocks, what they did, and how the running height is.",
+    "Admin": "What changes this node: for who has an API key (docs/operators/administer.md).",
 }
 EVENT_ASKED: Final = (
     asked("after", {"type": "string", "pattern": "^[0-9]{1,18}:[0-9]{1,9}$"}, "A cursor: what comes after it."),
@@ -226,7 +227,7 @@ EVENT_ASKED: Final = (
 
 def described() -> Described:
     """All of it, for the document."""
-    return Described(paths(), schemas(), TAGS)
+    return Described(paths() | admin_paths(), schemas(), TAGS, {KEY: {"type": "http", "scheme": "bearer"}})
 
 
 def paths() -> dict[str, Schema]:
@@ -260,6 +261,52 @@ def paths() -> dict[str, Schema]:
         ),
         "/bridge/status": get("bridge_status", "Both machines and the bridge after the last block.", BRIDGE, tag=chain),
     }
+
+
+KEY: Final = "adminKey"
+_KEEP: Final = said(TRUTH, "and redial it until options are loaded again")
+_DIALED: Final = table({"peer_id": TEXT, "address": TEXT, "connected": TRUTH, "reason": maybe(TEXT)})
+KNOWN: Final = table({
+    "node_id": TEXT, "known": COUNT, "peers": many(table({
+        "id": TEXT, "partition": {"type": "string", "enum": ["here", "away"]}, "address": maybe(TEXT), "named": TRUTH,
+        "last_seen_unix": maybe(COUNT), "failed_attempts": COUNT, "banned_seconds": maybe(COUNT),
+    })),
+})  # fmt: skip
+RELOADED: Final = table({"taken": many(TEXT), "needs_restart": many(TEXT)})
+LOGGED: Final = table({"level": TEXT, "levels": many(TEXT)})
+
+
+def admin_paths() -> dict[str, Schema]:
+    """Those that need an API key."""
+
+    def change(name: str, summary: str, body: dict[str, Schema], answer: Schema) -> Schema:
+        told = get(name, summary, answer, tag="Admin")["get"]
+        schema = {"type": "object", "properties": body, "additionalProperties": False}
+        told["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        return {"post": told}
+
+    bridged = table({"connected_before": COUNT, "dialed": many(_DIALED), "connected": COUNT, "not_dialed": COUNT})
+    found = {
+        "/admin/peers": get("admin_peers", "Whom the node knows, connected or not.", KNOWN, tag="Admin"),
+        "/admin/peers/connect": change(
+            "admin_connect", "Dial a node.", {"peer_id": TEXT, "address": TEXT, "keep": _KEEP}, _DIALED
+        ),
+        "/admin/peers/bridge": change(
+            "admin_bridge", "Dial across a partition.", {"partitions": many(TEXT), "keep": _KEEP}, bridged
+        ),
+        "/admin/reload": change("admin_reload", "Load the options again, as SIGHUP.", {}, RELOADED),
+        "/admin/log": change("admin_log", "How much is logged.", {"level": TEXT, "levels": many(TEXT)}, LOGGED),
+    }
+    refused = {
+        "description": "No API key that counts here.",
+        "headers": {"WWW-Authenticate": {"description": "Bearer.", "schema": TEXT}},
+        "content": {"application/json": {"schema": ref("Error")}},
+    }
+    for verbs in found.values():
+        for told in verbs.values():
+            told["security"] = [{KEY: []}]
+            told["responses"] |= {"401": refused}
+    return found
 
 
 def schemas() -> dict[str, Schema]:

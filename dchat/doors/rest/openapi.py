@@ -56,11 +56,13 @@ DECODED_TEXT: Final = "Write bytes that hold a message (a transaction, a receipt
 
 
 class Described(NamedTuple):
-    """Paths of a door that are no call's, the schemas that they refer to, and what their tags mean."""
+    """Paths of a door that are no call's, the schemas that they refer to, what tags mean, and what some paths ask
+    of who calls."""
 
     paths: Mapping[str, Any] = {}
     schemas: Mapping[str, Any] = {}
     tags: Mapping[str, str] = {}
+    security: Mapping[str, Any] = {}
 
 
 def document(routes: Iterable[Route], *, version: str, described: Described | None = None) -> dict[str, Any]:
@@ -91,7 +93,10 @@ def document(routes: Iterable[Route], *, version: str, described: Described | No
         "security": [],  # none but the connection's own: [http] client_ca_file
         "tags": [{"name": name, "description": text} for name, text in {**more.tags, **services}.items()],
         "paths": paths,
-        "components": {"schemas": {"Error": error, **dict(sorted(schemas.items()))}},
+        "components": {
+            "schemas": {"Error": error, **dict(sorted(schemas.items()))},
+            "securitySchemes": dict(more.security),
+        },
     }
 
 
