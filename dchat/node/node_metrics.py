@@ -364,6 +364,16 @@ class NodeMetrics:
             gates += (("rpc", rpc.gate.counts),)
             slots += [rpc.slots, rpc.waits]
         events = [((door, event), count) for door, counts in gates for event, count in sorted(counts.items())]
+        if (keeping := doors.http.keeping) is not None:
+            yield labelled(
+                CounterMetricFamily,
+                "dchat_http_kept_answers",
+                "Answers over HTTP of those that are kept for a block or a moment: given again (kept), told to be the "
+                "same as before (unchanged), or made anew (made).",
+                ("how",),
+                [((how,), keeping.answers.counts[how]) for how in ("kept", "unchanged", "made")],
+            )
+            yield gauge("dchat_http_kept_bytes", "Bytes of answers over HTTP that are kept.", keeping.answers.bytes)
         if grpc is not None:
             guard = grpc.guard
             sizes.append((("grpc",), grpc.connections.size if grpc.connections else 0))

@@ -1,15 +1,18 @@
 """The explorer's files over HTTP, as they stand in `static/`, and the schemas of the records whose proofs it checks.
 
 Everything is read and packed once, so a request costs a look into a table; a browser that has a file already is told
-so (304). The pages may load scripts, styles and answers of this door and nothing else (Content-Security-Policy), and no
-other page may frame them. What they show they read from the door's own paths.
+so (304). The first page names the others under a folder that is called by their contents: those never change, so a
+browser asks for them once; by their plain names they are there too, and asked for again.
+The pages may load scripts, styles and answers of this door and nothing else (Content-Security-Policy), and no other
+page may frame them. What they show they read from the door's own paths.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from importlib import resources
 from typing import Any, Final, NamedTuple
@@ -24,10 +27,14 @@ from chain.chat.ledger.records import IDENTITY
 from chain.currency.ledger.records import ACCOUNT
 from chain.kernel.branch import SPACES
 from chain.tx.messages import KINDS, LANE_NAMES
+from dchat.doors.kept.answers import ASK_AGAIN, TAG_DIGITS, Kept, KeptAnswers, tag_of, wire_of
 from proto.dchat.v1 import governance_pb2, state_pb2
 
 ROOT: Final = "/explorer"
-TYPES: Final = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+FOR_EVER: Final = "public, max-age=31536000, immutable"
+TYPES: Final = {
+    "html": "text/html", "json": "application/json", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml",
+}  # fmt: skip
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -38,7 +45,7 @@ HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-cache",  # it may be kept, and is asked for again: another build has other pages
+    "Cache-Control": ASK_AGAIN,  # another build has other pages
     "Vary": "Accept-Encoding",
 }
 RECORDS: Final[dict[str, tuple[bytes, Any]]] = {  # what has a button for its proof: key's prefix, schema
@@ -69,13 +76,18 @@ class Page(NamedTuple):
     body: bytes
     packed: bytes
     tag: str
+    keeping: str = ASK_AGAIN  # its Cache-Control
 
     @staticmethod
     def of(kind: str, body: bytes) -> Page:
-        return Page(kind, body, gzip.compress(body, mtime=0), f'"{sha256(body).hexdigest()[:20]}"')
+        return Page(kind, body, gzip.compress(body, mtime=0), tag_of(body))
+
+    def fields(self) -> dict[str, str]:
+        """Header fields of any answer with it."""
+        return {**HEADERS, "Cache-Control": self.keeping, "ETag": self.tag}
 
     def answer(self, request: web.Request) -> web.Response:
-        headers = {**HEADERS, "ETag": self.tag}
+        headers = self.fields()
         if self.tag in request.headers.get("If-None-Match", ""):
             return web.Response(status=304, headers=headers)
         body = self.body
@@ -83,13 +95,37 @@ class Page(NamedTuple):
             body, headers["Content-Encoding"] = self.packed, "gzip"
         return web.Response(body=body, content_type=self.kind, charset="utf-8", headers=headers)
 
+    def kept(self, more: Mapping[str, str]) -> Kept:
+        """As it goes over the wire. more: header fields of this door."""
+        fields = {**self.fields(), **more, "Content-Type": f"{self.kind}; charset=utf-8"}
+        packed = wire_of({**fields, "Content-Encoding": "gzip"}, self.packed)
+        return Kept(wire_of(fields, self.body), self.tag.encode(), packed=packed)
 
-def handlers() -> dict[tuple[str, str], Callable[[web.Request], web.Response]]:
-    """Routes for an HTTP door, by verb and path."""
-    found = {f"{ROOT}/{name}": Page.of(TYPES[name.rpartition(".")[2]], body) for name, body in _files()}
-    found[f"{ROOT}/schema.json"] = Page.of("application/json", json.dumps(schemas(), separators=(",", ":")).encode())
-    found[f"{ROOT}/"] = found.pop(f"{ROOT}/index.html")
-    return {("GET", ROOT): _to_pages, **{("GET", path): page.answer for path, page in found.items()}}
+
+class Explorer:
+    """All of them, by path."""
+
+    def __init__(self) -> None:
+        files = dict(_files())
+        files["schema.json"] = json.dumps(schemas(), separators=(",", ":")).encode()
+        index = files.pop("index.html")
+        folder = sha256(b"".join(name.encode() + b"\0" + body + b"\0" for name, body in sorted(files.items())))
+        self.folder = folder.hexdigest()[:TAG_DIGITS]
+        index = re.sub(rb'(src|href)="([a-z]+\.(?:js|css|svg))"', rb'\1="%b/\2"' % self.folder.encode(), index)
+        self.pages = {f"{ROOT}/": Page.of(TYPES["html"], index)}
+        for name, body in files.items():
+            page = Page.of(TYPES[name.rpartition(".")[2]], body)
+            self.pages[f"{ROOT}/{name}"] = page
+            self.pages[f"{ROOT}/{self.folder}/{name}"] = page._replace(keeping=FOR_EVER)
+
+    def handlers(self) -> dict[tuple[str, str], Callable[[web.Request], web.Response]]:
+        """Routes for an HTTP door, by verb and path."""
+        return {("GET", ROOT): _to_pages, **{("GET", path): page.answer for path, page in self.pages.items()}}
+
+    def keep(self, answers: KeptAnswers, more: Mapping[str, str]) -> None:
+        """Give all of them to what answers at once. more: header fields of this door."""
+        for path, page in self.pages.items():
+            answers.pin(path.encode(), page.kept(more))
 
 
 def _to_pages(_: web.Request) -> web.Response:

@@ -14,8 +14,9 @@ from dchat.config.models import HttpSection
 from dchat.doors.certificates import Certificates
 from dchat.doors.explorer import pages
 from dchat.doors.http.described import BLOCKS_MAX, EVENTS_MAX
-from dchat.doors.http.listener import Answer, HttpListener, Routes, answer_of
+from dchat.doors.http.listener import STRICT, Answer, HttpListener, Keeping, Routes, answer_of
 from dchat.doors.http.views import Views
+from dchat.doors.kept.answers import KeptAnswers, Lasting
 from dchat.doors.metrics.exposition import Registry
 from dchat.doors.reads.errors import BadQuestion
 from dchat.doors.reads.event_feed import EventFeed, EventFilter, parse_where
@@ -27,6 +28,13 @@ from dchat.why.desk import WhyDesk
 BLOCKS_DEFAULT = 10
 EVENTS_DEFAULT = 100
 DIGITS_MAX = 20  # of a number: more than any that is allowed has
+# How long an answer of the door's own stays what it is; those of calls: `Calls.lasting`.
+LASTING = {
+    "/": Lasting.BLOCK, "/openapi.json": Lasting.BLOCK, "/bridge/status": Lasting.BLOCK,
+    "/chain/latest-block": Lasting.BLOCK, "/chain/blocks": Lasting.BLOCK, "/chain/block-results": Lasting.BLOCK,
+    "/chain/events": Lasting.BLOCK, "/status": Lasting.MOMENT, "/peers": Lasting.MOMENT,
+    "/chain/consensus-status": Lasting.MOMENT,
+}  # fmt: skip
 COSTS = {"/chain/events": 4, "/chain/block-results": 4, "/chain/latest-block": 2, "/chain/blocks": 4, "/why": 8}
 
 
@@ -52,7 +60,13 @@ class HttpDoor(HttpListener):
         others answer here, and what that costs."""
         costs = {**{("GET", path): cost for path, cost in COSTS.items()}, **(calls.costs if calls else {})}
         costs |= more_costs or {}
-        super().__init__(options, registry, views.faults, rate=rate, tls=tls, handles=handles, costs=costs)
+        lasting = {("GET", path): how for path, how in LASTING.items()} | (calls.lasting if calls else {})
+        keeping = Keeping(
+            KeptAnswers(views.of_block, views.of_moment), lasting, calls.decided if calls else frozenset()
+        )
+        super().__init__(
+            options, registry, views.faults, rate=rate, tls=tls, handles=handles, costs=costs, keeping=keeping
+        )
         self._views, self._events, self._calls, self._why = views, events, calls, why
         self._more = more or {}
 
@@ -78,7 +92,10 @@ class HttpDoor(HttpListener):
             routes |= self._calls.handlers
         routes |= self._more
         if self._options.explorer:
-            routes |= pages.handlers()
+            explorer = pages.Explorer()
+            routes |= explorer.handlers()
+            assert self.keeping is not None
+            explorer.keep(self.keeping.answers, {} if self._tls is None else {STRICT[0]: STRICT[1]})
         return await self.open(routes, host, port)
 
     async def _latest_block(self, request: web.Request) -> web.Response:

@@ -12,7 +12,7 @@ import inspect
 import ipaddress
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,6 +25,8 @@ from consensus.system.tasks import Faults
 from dchat.config.models import HttpSection
 from dchat.doors.certificates import Certificates
 from dchat.doors.http.connections import Connection, Gate, quiet_logger
+from dchat.doors.kept.answers import ASK_AGAIN, DECIDED, KeptAnswers, Lasting, tag_of
+from dchat.doors.kept.at_once import AtOnce
 from dchat.doors.metrics.exposition import Registry
 from dchat.doors.reads.errors import BadQuestion, Busy, Flooding, NotServing, NotThere
 from dchat.doors.reads.handles import DoorHandles
@@ -49,6 +51,7 @@ READER_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
+STRICT: Final = ("Strict-Transport-Security", "max-age=31536000")  # over TLS
 
 Answer = Callable[[web.Request], web.Response | Awaitable[web.Response]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -98,8 +101,10 @@ class Listener(ABC):
         *,
         tls: Certificates | None,
         names: frozenset[str] | None,
+        kept: KeptAnswers | None = None,
     ) -> int:
-        """names: that a Host header may have; None: any. Returns the port. Raises OSError."""
+        """names: that a Host header may have; None: any. kept: answers that are given at once. Returns the port. Raises
+        OSError."""
         bounds = self._bounds
         app = web.Application(client_max_size=bounds.body_bytes_max, middlewares=[self._guard])
         app[NAMES], app[SECTION] = names, self.section
@@ -121,12 +126,14 @@ class Listener(ABC):
             "auto_decompress": False,
             "access_log": None,
             "logger": self._quiet,
+            "too_long_status": bounds.too_long_status,
+            "at_once": AtOnce(kept, self._rate, lambda said: is_named(names, said)) if kept is not None else None,
         }
 
         def make(gate: Gate, client: str) -> Connection:
             manager = runner.server
             assert manager is not None
-            return Connection(gate, client, manager, too_long_status=bounds.too_long_status, **options)
+            return Connection(gate, client, manager, **options)
 
         return await gate.listen(make, host, port, tls=tls)
 
@@ -163,7 +170,7 @@ async def _guard_reader(_: web.Request, response: web.StreamResponse) -> None:
 
 
 async def _guard_reader_over_tls(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    response.headers.setdefault(*STRICT)
     await _guard_reader(request, response)
 
 
@@ -193,9 +200,10 @@ class HttpListener(Listener):
         tls: Certificates | None,
         handles: DoorHandles | None = None,
         costs: Mapping[tuple[str, str], int] | None = None,
+        keeping: Keeping | None = None,
     ) -> None:
         """handles: connections that there are file handles for, where they are fewer than the options say. costs: what
-        a request is worth in plain ones, of its client's rate, by route."""
+        a request is worth in plain ones, of its client's rate, by route. keeping: answers that are given again."""
         bounds = Bounds(
             body_bytes_max=options.request_bytes_max,
             requests_max=options.concurrent_requests_max,
@@ -205,6 +213,7 @@ class HttpListener(Listener):
         super().__init__("HTTP", bounds, faults, rate=rate, tls=tls)
         self._options, self._registry = options, registry
         self._costs = {("GET", "/metrics"): METRICS_COST, **(costs or {})}
+        self.keeping = keeping
         metrics_max = handles.metrics if handles else options.metrics_connections_max
         self.metrics_gate = Gate("metrics port", metrics_max, faults)
 
@@ -218,7 +227,8 @@ class HttpListener(Listener):
         if ("GET", OPENAPI) in routes:
             about["api"] = OPENAPI  # which lists those under /v1
         routes = {("GET", "/"): lambda _: web.json_response(about), **routes}
-        bound = await self.listen(self.gate, routes, host, port, tls=self._tls, names=names)
+        kept = self.keeping.answers if self.keeping is not None else None
+        bound = await self.listen(self.gate, routes, host, port, tls=self._tls, names=names, kept=kept)
         log.info("opened the HTTP door", host=host, port=bound, tls=self._tls is not None)
         return bound
 
@@ -246,12 +256,15 @@ class HttpListener(Listener):
     async def answer_to(self, request: web.Request, handler: Handler, client: str) -> web.StreamResponse:
         """Errors as JSON."""
         try:
-            self._rate.take(client, cost=self._costs.get(route_of(request), 1))
+            route = route_of(request)
+            self._rate.take(client, cost=self._costs.get(route, 1))
             check_host(request)
             _check_query(request)
             with self.slots.hold(client):
                 async with asyncio.timeout(self._options.request_timeout / 1_000):
-                    return await handler(request)
+                    if self.keeping is None:
+                        return await handler(request)
+                    return await self.keeping.around(request, route, handler, is_tls=self._tls is not None)
         except Flooding:
             raise
         except web.HTTPNotFound:
@@ -305,14 +318,20 @@ def check_host(request: web.Request) -> None:
 
     Raises HTTPForbidden.
     """
-    names, said = request.app[NAMES], request.headers.get("Host")
-    if names is None or said is None:  # browsers always send it
-        return
-    name = host_name_of(said)
-    if name not in names and not _is_ip(name):
+    said = request.headers.get("Host")
+    if not is_named(request.app[NAMES], said):
+        assert said is not None
         raise web.HTTPForbidden(
             reason=f"this door is not called {said[:64]!r}; [{request.app[SECTION]}] allowed_hosts can allow it"
         )
+
+
+def is_named(names: frozenset[str] | None, said: str | None) -> bool:
+    """Whether a Host header may say so. names: None: any."""
+    if names is None or said is None:  # browsers always send it
+        return True
+    name = host_name_of(said)
+    return name in names or _is_ip(name)
 
 
 def host_name_of(said: str) -> str:
@@ -333,6 +352,42 @@ def _is_ip(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+class Keeping:
+    """Which answers are kept, and for how long. lasting: by route. decided: routes whose answer stands in a block, once
+    their path says which."""
+
+    def __init__(
+        self, answers: KeptAnswers, lasting: Mapping[tuple[str, str], Lasting], decided: Container[str] = ()
+    ) -> None:
+        self.answers, self._lasting, self._decided = answers, lasting, decided
+
+    async def around(
+        self, request: web.Request, route: tuple[str, str], handler: Handler, *, is_tls: bool
+    ) -> web.StreamResponse:
+        """The handler's answer, with its ETag; kept as it is, for others. 304 where who asks has it already."""
+        lasting = self._lasting.get(route)
+        if lasting is None:
+            return await handler(request)
+        token = self.answers.token(lasting)
+        answer = await handler(request)
+        body = answer.body if isinstance(answer, web.Response) else None
+        if answer.status != 200 or not isinstance(body, bytes):
+            return answer
+        self.answers.counts["made"] += 1
+        tag = tag_of(body)
+        answer.headers["ETag"] = tag
+        answer.headers["Cache-Control"] = DECIDED if self._is_decided(request, route[1]) else ASK_AGAIN
+        fields = {**READER_HEADERS, **({STRICT[0]: STRICT[1]} if is_tls else {}), **answer.headers}
+        if request.method == "GET" and request.raw_path.isascii():
+            self.answers.made(request.raw_path.encode(), body, fields, lasting, token)
+        if tag in request.headers.get("If-None-Match", ""):
+            return web.Response(status=304, headers={"ETag": tag, "Cache-Control": fields["Cache-Control"]})
+        return answer
+
+    def _is_decided(self, request: web.Request, path: str) -> bool:
+        return path in self._decided and request.match_info.get("height") != "0" and "prove" not in request.query
 
 
 def _check_query(request: web.Request) -> None:

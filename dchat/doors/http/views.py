@@ -86,6 +86,17 @@ class Views:
     _told: dict[int, dict[str, Any]] = field(default_factory=dict)
     _upgrades: dict[int, pb.GetUpgradeResponse] = field(default_factory=dict)  # of the last height
 
+    # -------------------------------------------------------------------------------------------------- what changed
+
+    def of_block(self) -> tuple[int, int]:
+        """What an answer depends on that tells of saved blocks and their state alone."""
+        return self.answers.height, self.answers.base
+
+    def of_moment(self) -> tuple[int, int, int, int, int]:
+        """What changes in an answer about this node and the running height, most of all."""
+        rounds = self.driver.round_state
+        return rounds.height, rounds.round, rounds.step.value, self.pool.size, len(self.switch.peers)
+
     # -------------------------------------------------------------------------------------------------- health
 
     @property

@@ -18,6 +18,7 @@ from aiohttp import web
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from dchat.doors.kept.answers import Lasting
 from dchat.doors.reads.errors import BadQuestion
 from dchat.doors.reads.limits import RateLimit, Room, client_of
 from dchat.doors.reads.reading import Reading
@@ -37,6 +38,26 @@ STATUS: Final = {
     "INVALID_ARGUMENT": 400, "NOT_FOUND": 404, "FAILED_PRECONDITION": 409, "RESOURCE_EXHAUSTED": 503,
     "DEADLINE_EXCEEDED": 504, "UNIMPLEMENTED": 501,
 }  # fmt: skip
+
+
+# Calls that tell of the running height, of what waits or of this node; of what peers or threads do meanwhile.
+MOMENTS: Final = frozenset({"/dchat.v1.ChainService/GetStatus", "/dchat.v1.StateService/GetUpgrade"})
+NEVER_KEPT: Final = frozenset({
+    "/dchat.v1.TxService/ListPending", "/dchat.v1.TxService/SearchTxs", "/dchat.v1.ChainService/SearchBlocks",
+    "/dchat.v1.TrailService/ListTrails", "/dchat.v1.TrailService/ListTrailSteps",
+    "/dchat.v1.TrailService/ListTrailWrites",
+})  # fmt: skip
+# Calls whose answer stands in a block for good, once their path says in which.
+DECIDED_CALLS: Final = frozenset({
+    "/dchat.v1.ChainService/GetBlock", "/dchat.v1.ChainService/GetBlockResults", "/dchat.v1.TxService/GetTx",
+})  # fmt: skip
+
+
+def lasting_of(route: Route) -> Lasting | None:
+    """How long its answer stays what it is; None: it is made anew each time."""
+    if route.verb != "GET" or route.call in NEVER_KEPT:
+        return None
+    return Lasting.MOMENT if route.call in MOMENTS else Lasting.BLOCK
 
 
 class Served(NamedTuple):
@@ -79,6 +100,8 @@ class Calls:
         self.routes = routes_of(served.services)
         self.handlers: dict[tuple[str, str], Callable[[web.Request], Any]] = {("GET", OPENAPI): self._document}
         self.costs: dict[tuple[str, str], int] = {("GET", OPENAPI): 4}
+        self.lasting = {("GET", route.path): how for route in self.routes if (how := lasting_of(route)) is not None}
+        self.decided = frozenset(route.path for route in self.routes if route.call in DECIDED_CALLS and route.in_path)
         for route in self.routes:
             self.handlers[route.verb, route.path] = self._handler(route, served.methods[route.call])
             self.costs[route.verb, route.path] = served.costs.get(route.call, 1)

@@ -17,7 +17,7 @@ export async function read(path, asked = {}, signal = undefined) {
   let answer;
   let text;
   try {
-    answer = await fetch(url, { signal: signal ? AbortSignal.any([signal, patience]) : patience, redirect: "error" });
+    answer = await fetch(url, { signal: signal ? AbortSignal.any([signal, patience]) : patience, redirect: "error", cache: "no-cache" });
     text = await answer.text();
   } catch (error) {
     if (signal?.aborted) throw error;
