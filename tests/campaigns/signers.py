@@ -1,7 +1,8 @@
 """Four validators, each signs by another kind, and their signers are taken away again and again.
 
     validator 1   the key in a file under a passphrase
-    validator 2   `dchat signer` over TCP, which is killed (kill -9) and started again
+    validator 2   `dchat signer` over TCP, or with --remote tmkms a signer that others wrote, TMKMS, which is killed
+                  (kill -9) and started again
     validator 3   a PKCS#11 token (SoftHSM2), which is pulled out and put back
     validator 4   AWS KMS (a stand-in that verifies the requests), which is killed and started again
 
@@ -38,11 +39,13 @@ from dchat.signer.files import SignerFiles
 from dchat.signer.token import Token
 from tests.campaigns.harness import CampaignFailed, Testnet, folder_of, run_campaign, say, until
 from tests.campaigns.logs import double_signatures, signatures
+from tests.support.interop.signers import tmkms_command, tmkms_path
 from tests.support.node.kms import ENVIRONMENT, REGION
 from tests.support.node.token import LABEL, SoftToken, soft_token
 
 PACE = Pace(block_time=0, timeout_propose=1_000, timeout_prevote=300, timeout_precommit=300, timeout_commit=100)
-KINDS = {1: "file under a passphrase", 2: "dchat signer (TCP)", 3: "SoftHSM2", 4: "KMS stand-in"}
+REMOTES = {"dchat": "dchat signer (TCP)", "tmkms": "TMKMS (TCP)"}
+KINDS = {1: "file under a passphrase", 3: "SoftHSM2", 4: "KMS stand-in"}
 REMOTE, TOKEN, SERVICE = 2, 3, 4
 PASSPHRASE = "a phrase of the campaign"
 GONE_S = 2.0  # at most
@@ -56,21 +59,14 @@ HEIGHT_MAX = (1 << 63) - 1
 class Signers:
     """What signs beside the nodes. Kills and starts block."""
 
-    files: SignerFiles
-    address: str
-    chain_id: str
+    words: dict[str, list[str]]  # of "remote" and "kms"
     token: SoftToken
-    kms_words: list[str]
     log: Path
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self, name: str) -> None:
-        words = self.kms_words if name == "kms" else [
-            sys.executable, "-m", "dchat", "signer", "--connect", self.address, "--chain-id", self.chain_id,
-            "--key-file", str(self.files.key), "--state-file", str(self.files.state),
-        ]  # fmt: skip
         with self.log.open("ab") as log:
-            self.running[name] = subprocess.Popen(words, stdout=log, stderr=log)
+            self.running[name] = subprocess.Popen(self.words[name], stdout=log, stderr=log)
 
     def kill(self, name: str) -> None:
         process = self.running.pop(name)
@@ -87,7 +83,7 @@ class Signers:
 
 
 @contextlib.contextmanager
-def signers_of(folder: Path) -> Iterator[tuple[Testnet, Signers]]:
+def signers_of(folder: Path, remote: str) -> Iterator[tuple[Testnet, Signers]]:
     """The homes, made for this; the signers run, the network does not yet."""
     ports = free_ports(6)
     network = make_network(folder / "net", pace=PACE, ports=ports[:4])
@@ -103,11 +99,10 @@ def signers_of(folder: Path) -> Iterator[tuple[Testnet, Signers]]:
     files.key.parent.mkdir()
     shutil.move(homes[REMOTE].validator_key, files.key)
     shutil.move(homes[REMOTE].sign_state, files.state)
-    _add(
-        homes[REMOTE],
-        validator=f'priv_validator_laddr = "{address}"\npriv_validator_pub_key = "{keys[REMOTE].pub_key.bytes.hex()}"\n'
-        f'priv_validator_signer_id = "{files.load_node_key().id}"\n',
-    )
+    told = f'priv_validator_laddr = "{address}"\npriv_validator_pub_key = "{keys[REMOTE].pub_key.bytes.hex()}"\n'
+    if remote == "dchat":  # TMKMS has a connection key of its own
+        told += f'priv_validator_signer_id = "{files.load_node_key().id}"\n'
+    _add(homes[REMOTE], validator=told)
     token = soft_token(folder / "token")
     os.environ.update(token.environment | ENVIRONMENT)  # the nodes are this process's children
     there = Token(token.library, LABEL, token.pin_file, "campaign")
@@ -125,7 +120,8 @@ def signers_of(folder: Path) -> Iterator[tuple[Testnet, Signers]]:
         hsm=f'kms_key_id = "key-0"\naws_region = "{REGION}"\nkms_endpoint = "http://127.0.0.1:{ports[5].p2p}"\n',
     )
     kms = [sys.executable, "-m", "tests.support.node.kms", str(ports[5].p2p), keys[SERVICE].bytes[:32].hex()]
-    signers = Signers(files, address, network.chain_id, token, kms, folder / "signers.log")
+    words = {"kms": kms, "remote": _remote_words(remote, files, address, network.chain_id)}
+    signers = Signers(words, token, folder / "signers.log")
     try:
         for name in ("kms", "remote"):
             signers.start(name)
@@ -134,6 +130,17 @@ def signers_of(folder: Path) -> Iterator[tuple[Testnet, Signers]]:
         for process in signers.running.values():
             process.kill()
             process.wait()
+
+
+def _remote_words(remote: str, files: SignerFiles, address: str, chain_id: str) -> list[str]:
+    if remote == "dchat":
+        return [
+            sys.executable, "-m", "dchat", "signer", "--connect", address, "--chain-id", chain_id,
+            "--key-file", str(files.key), "--state-file", str(files.state),
+        ]  # fmt: skip
+    if not tmkms_path().exists():
+        raise CampaignFailed(f"{tmkms_path()} is missing: cargo install tmkms --features=softsign, then copy it there")
+    return [str(word) for word in tmkms_command(files.key.parent, files, address, chain_id)]
 
 
 def _key(network: Network, node: NodeEntry) -> Ed25519PrivKey:
@@ -202,10 +209,10 @@ def signed_blocks(homes: list[Path], first: int, last: int) -> Counter[str]:
     return Counter(who for who, height in found if first <= height <= last)
 
 
-async def campaign(folder: Path, *, seed: int, blocks: int, kills: int, others: int) -> None:
+async def campaign(folder: Path, *, seed: int, blocks: int, kills: int, others: int, remote: str = "dchat") -> None:
     """Raises CampaignFailed."""
     rng = random.Random(seed)
-    with signers_of(folder) as (net, signers):
+    with signers_of(folder, remote) as (net, signers):
         with net:
             pids = {node.index: net.pid(node.index) for node in net.nodes}
             await until("the first blocks", lambda: all_at(net, 3), timeout_s=180)
@@ -230,18 +237,19 @@ async def campaign(folder: Path, *, seed: int, blocks: int, kills: int, others: 
                 raise CampaignFailed("a node ended and was started anew")
             say(f"equal hashes on all nodes at {await net.check_agreement()} heights, up to {await net.height(1)}")
             homes = net.homes
-        report(net, homes, first=first, blocks=blocks, calm=top + 1)
+        report(net, homes, KINDS | {REMOTE: REMOTES[remote]}, first=first, blocks=blocks, calm=top + 1)
 
 
-def report(net: Testnet, homes: list[Path], *, first: int, blocks: int, calm: int) -> None:
-    """calm: from which height on every signer was there. How many votes were missed before is the machine's pace."""
+def report(net: Testnet, homes: list[Path], kinds: dict[int, str], *, first: int, blocks: int, calm: int) -> None:
+    """kinds: by validator, who signs. calm: from which height on every signer was there. How many votes were missed
+    before is the machine's pace."""
     slots, faults = double_signatures(homes)
     if faults:
         raise CampaignFailed("signed twice: " + "; ".join(faults[:5]))
     counts, again = signed_blocks(homes, first, first + blocks - 1), signed_blocks(homes, calm, HEIGHT_MAX)
     for node, home in zip(net.nodes, homes, strict=True):
         address = _address_of(Home.of(home))
-        say(f"  validator {node.index}, {KINDS[node.index]}: precommits at {counts[address]} of {blocks} heights")
+        say(f"  validator {node.index}, {kinds[node.index]}: precommits at {counts[address]} of {blocks} heights")
         if not again[address]:
             raise CampaignFailed(f"validator {node.index} signs no more: nothing from height {calm} on")
     say(f"{slots} signatures in all logs together, no two for one height, round and step")
@@ -258,7 +266,12 @@ async def main(arguments: argparse.Namespace) -> None:
     say(f"seed {arguments.seed}")
     with folder_of("signers") as folder:
         await campaign(
-            folder, seed=arguments.seed, blocks=arguments.blocks, kills=arguments.kills, others=arguments.others
+            folder,
+            seed=arguments.seed,
+            blocks=arguments.blocks,
+            kills=arguments.kills,
+            others=arguments.others,
+            remote=arguments.remote,
         )
 
 
@@ -267,5 +280,6 @@ if __name__ == "__main__":
     parser.add_argument("--blocks", type=int, default=500)
     parser.add_argument("--kills", type=int, default=20, help="of the remote signer")
     parser.add_argument("--others", type=int, default=5, help="losses of the token, and of the service")
+    parser.add_argument("--remote", choices=sorted(REMOTES), default="dchat", help="who signs for validator 2")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     run_campaign(main(parser.parse_args()))
