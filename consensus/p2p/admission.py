@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from consensus.formats.units import NS_PER_S
 from consensus.p2p.conn.address import NodeAddress, host_group
-from consensus.p2p.conn.errors import Rejected
+from consensus.p2p.conn.errors import ForeignChain, Rejected
 
 BANS_MAX = 10_000  # ids are free to make: past this, the ban that ends first makes room
 KNOWN_HOSTS_MAX = 256
@@ -21,6 +21,7 @@ FRESH_S = 60.0  # a host that was let in so recently shares half of what may com
 STAYED_S = 5.0  # a peer here for so long was none of a flood: with 40 places, 8 hosts a second at most can pretend it
 HELD_PER_S = 2  # connections of a host whose next stranger has to wait anyway: a handshake costs us a millisecond
 HANDSHAKE_S = 1.0  # what an honest handshake takes at most on a bad line; who takes longer may have to make room
+OTHERS_MAX = 64  # ids are free to make; past this the oldest is forgotten
 OFFENCES_MAX = 4_096  # remembered names; past this the oldest is forgotten
 OFFENCE_FORGOTTEN_S = 6 * 3600.0
 BAN_FIRST_S = 60
@@ -214,3 +215,31 @@ def _count_down(counter: Counter[str], name: str) -> None:
     counter[name] -= 1
     if counter[name] <= 0:
         del counter[name]
+
+
+class ForeignChains:
+    """Nodes that did not become peers since they are of another chain, or began ours with another genesis."""
+
+    def __init__(self) -> None:
+        self._why: dict[str, str] = {}
+
+    def met(self, peer_id: str, error: Exception | None) -> bool:
+        """What kept a connection from becoming a peer: whether it is of that kind, and news."""
+        if not isinstance(error, ForeignChain):
+            return False
+        why = str(error)
+        is_news = self._why.pop(peer_id, None) != why
+        self._why[peer_id] = why
+        if len(self._why) > OTHERS_MAX:
+            del self._why[next(iter(self._why))]
+        return is_news
+
+    def joined(self, peer_id: str) -> None:
+        self._why.pop(peer_id, None)
+
+    def __str__(self) -> str:
+        """A sentence for who looks for peers; empty: none was met."""
+        if not self._why:
+            return ""
+        newest = next(reversed(self._why))
+        return f"{len(self._why)} did not become a peer, last {newest}: {self._why[newest]}"

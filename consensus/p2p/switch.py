@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from consensus.formats.units import NS_PER_S
-from consensus.p2p.admission import FAULTS_FORGIVEN, Bans, Gate
+from consensus.p2p.admission import FAULTS_FORGIVEN, Bans, ForeignChains, Gate
 from consensus.p2p.config import SwitchConfig
 from consensus.p2p.conn.address import NodeAddress
 from consensus.p2p.conn.base import ChannelDescriptor, Network, Peer, PeerFault, Reactor
@@ -75,6 +75,7 @@ class Switch:
         self.clock = clock
         self.rng = rng if rng is not None else random.Random()
         self.bans = Bans(clock)
+        self.foreign_chains = ForeignChains()
         self.pins: dict[str, str] = {}  # host:port of an address without id -> the id first seen there
         self.connection_filters: list[ConnectionFilter] = []
         self.peer_filters: list[PeerFilter] = []
@@ -531,6 +532,8 @@ class Switch:
             refused = isinstance(link.close_error, Rejected)
             self.counters["refused" if refused else "handshake_failed"] += 1
             loud.debug("a connection did not become a peer", link.id, remote=link.remote, reason=reason)
+            if self.foreign_chains.met(link.id, link.close_error) and not link.persistent:  # of these keeping.py tells
+                loud.warning("a node of another chain did not become a peer", link.id, reason=reason)
         if (established := self._dialing.get(link)) is not None and not established.done():
             already = isinstance(link.close_error, AlreadyConnected)
             error = DialError(f"dial {link.dialed}: {reason}")
@@ -548,13 +551,9 @@ class Switch:
         self._peers[peer.id] = peer
         self._places.joined(peer, now_s=asyncio.get_running_loop().time())
         self._peers_tuple = tuple(self._peers.values())
-        self._say_of(
-            peer,
-            "connected a peer",
-            moniker=peer.moniker,
-            remote=peer.remote_address,
-            outbound=peer.is_outbound,
-        )
+        self.foreign_chains.joined(peer.id)
+        told = {"moniker": peer.moniker, "remote": peer.remote_address, "outbound": peer.is_outbound}
+        self._say_of(peer, "connected a peer", **told)
         for reactor in self._reactors:
             try:
                 reactor.add_peer(peer)

@@ -186,7 +186,7 @@ class _Process:
             )  # fmt: skip
             stack.callback(client.close)
             chance, clock = random.Random(), LoopClock()
-            switch = switch_of(config, node_key, genesis.chain_id)
+            switch = switch_of(config, node_key, genesis)
             engine = await Engine.open(
                 client, genesis, key=key, switch=switch, software=build_version(), fatal=self._end,
                 machine=Machine(

@@ -29,7 +29,7 @@ from consensus.abci.interface import HaltRequested
 from consensus.core.events import CoreConfig
 from consensus.documents.genesis import GenesisDoc
 from consensus.engine.driver import ConsensusDriver
-from consensus.engine.interfaces import SavedBlock, SavedListener
+from consensus.engine.interfaces import SavedListener
 from consensus.engine.skew import ClockSkew
 from consensus.evidence.pool import EvidencePool
 from consensus.execution.executor import BlockExecutor
@@ -64,6 +64,7 @@ from dchat.autopsy.own import OwnTrails
 from dchat.backups.keeper import PART as BACKUPS
 from dchat.backups.keeper import Keeper
 from dchat.config import Config
+from dchat.doors.http.lateness import Standing
 from dchat.doors.http.views import Me, Thresholds, Views, host_name
 from dchat.doors.jsonrpc.events import RoundEvents
 from dchat.doors.jsonrpc.hub import Hub
@@ -93,6 +94,7 @@ from dchat.statesync.headers import (
 from dchat.statesync.joining import Join, is_due
 from dchat.statesync.maker import SnapshotMaker, is_ours
 from dchat.upkeep.scrub import Scrubber
+from dchat.upkeep.sign_record import MovedMark, watch_heights
 from dchat.why.desk import WhyDesk
 from genesis.digest import genesis_digest, rendered_digest
 from light import Root
@@ -110,7 +112,6 @@ LANES = ("chat", "currency", "bridge")
 MEMPOOL = "mempool"  # the task that admits transactions
 SUBSCRIBERS = "JSON-RPC events"
 ADMISSION = "admission"  # of one transaction, which this node could not judge
-WATCHED_AFTER_MOVE = 10  # blocks: in so many a validator that is up signs
 GENESIS_KEY = b"g"  # in the database `state`: the hash of the genesis
 CACHE_SHARES = {"blocks": 1, "state": 1, "app": 2}  # execution reads `app` at random; the others go by height
 DATABASES = tuple(CACHE_SHARES)
@@ -307,6 +308,7 @@ class Node:
         self.tasks.watch_loop(asyncio.get_running_loop())
         self.tasks.side(MEMPOOL, self.pool.run, needed=True)
         self.tasks.side("loop lag", self.doors.lag.run)
+        self.tasks.side("late blocks", Standing(self.views.why_standing, lambda: self.views.answers.height).watch)
         self.tasks.side(RECORDS, self.why.run)
         self.tasks.side("disk use", self.retention.watch_disk)
         self.tasks.side("room on the disk", self._watch_room)
@@ -412,7 +414,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     cache_bytes = config.database.state_cache_size * MIB
     stores = Stores(databases.app, cache_bytes=cache_bytes, on_corrupted=given.on_broken)
     app = application(given, stores, Shelf(disk, home.snapshots))
-    switch = switch_of(config, given.node_key, genesis.chain_id)
+    switch = switch_of(config, given.node_key, genesis)
     engine = await Engine.open(
         app, genesis, key=validator_key, switch=switch, software=build_version(), fatal=given.fatal,
         on_halt=given.on_halt, choices=choices_of(home, config),
@@ -497,12 +499,13 @@ def moniker_of(config: Config) -> str:
     return config.validator.moniker or host_name()
 
 
-def switch_of(config: Config, node_key: NodeKey, chain_id: str) -> Switch:
+def switch_of(config: Config, node_key: NodeKey, genesis: GenesisDoc) -> Switch:
     at = config.network.rpc_listen_address
     told = f"tcp://{parse_listen_address(at).host_port}" if at else ""
     tx_index = "on" if config.index.tx_index == "kv" else "off"
     info = NodeInfo(
-        node_key.id, "", chain_id, ENGINE_VERSION, b"", moniker_of(config), tx_index=tx_index, rpc_address=told
+        node_key.id, "", genesis.chain_id, ENGINE_VERSION, b"", moniker_of(config), tx_index=tx_index,
+        rpc_address=told, genesis_hash=genesis_digest(genesis),
     )  # fmt: skip
     return Switch(switch_config(config), node_key=node_key, node_info=info, clock=steady_clock())
 
@@ -634,7 +637,7 @@ async def join_by_snapshot(
         if not is_due(folder, databases.blocks, databases.state, wanted=options.enable):
             return
         check_trust(config.model_copy(update={"state_sync": options.model_copy(update={"enable": True})}))
-        switch = switch_of(config, node_key, genesis.chain_id)
+        switch = switch_of(config, node_key, genesis)
         me = Me(genesis.chain_id, moniker_of(config), node_key.id, our_address, time.monotonic_ns())
         views = JoinViews(me=me, switch=switch)
         doors = JoinDoors(home, config, views)
@@ -678,23 +681,3 @@ async def _join(
         await join.run(headers, discovery_s=config.state_sync.discovery_time, check_room=room.check)
     finally:
         await switch.stop()
-
-
-def watch_heights(home: Home, config: Config) -> int:
-    """For how many blocks nothing is signed, so that a second user of the key shows itself."""
-    wanted = config.consensus.double_sign_check_height
-    return wanted if wanted >= 0 else WATCHED_AFTER_MOVE * home.moved_mark.exists()
-
-
-class MovedMark:
-    """Takes the mark away once the blocks that were to be watched went by."""
-
-    def __init__(self, home: Home, heights: int) -> None:
-        self._mark = home.moved_mark if home.moved_mark.exists() else None
-        self._heights, self._first = heights, 0
-
-    def block_saved(self, saved: SavedBlock) -> None:
-        self._first = self._first or saved.height
-        if self._mark is not None and saved.height >= self._first + self._heights:
-            self._mark.unlink(missing_ok=True)
-            self._mark = None

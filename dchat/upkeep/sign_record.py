@@ -12,10 +12,12 @@ import json
 from typing import Any, Final
 
 from consensus.documents.files import SignState
+from consensus.engine.interfaces import SavedBlock
 from consensus.formats.errors import InvalidFile
 from consensus.privval.record import read_record, slots_path, write_record
 from consensus.system.disk import OsDisk
 from consensus.system.files import replace_durably
+from dchat.config import Config
 from dchat.home.errors import HomeError
 from dchat.home.home import Home, load_genesis, load_public_key
 from dchat.upkeep.errors import UpkeepError
@@ -26,6 +28,8 @@ HEIGHT_MAX: Final = (1 << 63) - 1
 ROUND_MAX: Final = (1 << 31) - 1
 STEPS: Final = ("", "proposal", "prevote", "precommit")
 STEP_MAX: Final = len(STEPS) - 1
+
+WATCHED_AFTER_MOVE: Final = 10  # blocks: in so many a validator that is up signs
 
 Position = tuple[int, int, int]  # height, round, step
 
@@ -152,3 +156,23 @@ def _whole(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError(f"{value!r:.40} is no whole number")
     return value
+
+
+def watch_heights(home: Home, config: Config) -> int:
+    """For how many blocks nothing is signed, so that a second user of the key shows itself."""
+    wanted = config.consensus.double_sign_check_height
+    return wanted if wanted >= 0 else WATCHED_AFTER_MOVE * home.moved_mark.exists()
+
+
+class MovedMark:
+    """Takes the mark away once the blocks that were to be watched went by."""
+
+    def __init__(self, home: Home, heights: int) -> None:
+        self._mark = home.moved_mark if home.moved_mark.exists() else None
+        self._heights, self._first = heights, 0
+
+    def block_saved(self, saved: SavedBlock) -> None:
+        self._first = self._first or saved.height
+        if self._mark is not None and saved.height >= self._first + self._heights:
+            self._mark.unlink(missing_ok=True)
+            self._mark = None

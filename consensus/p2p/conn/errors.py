@@ -22,6 +22,10 @@ class BadNodeInfo(P2PError):
     """The other side's node info is malformed or does not fit ours."""
 
 
+class ForeignChain(BadNodeInfo):
+    """The other side is a node of another chain, or began this one with another genesis."""
+
+
 class ConnectionFault(P2PError):
     """The other side broke the packet format or a limit."""
 

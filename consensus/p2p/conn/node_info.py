@@ -10,19 +10,23 @@ from dataclasses import dataclass
 from google.protobuf.message import DecodeError
 
 from consensus.p2p.conn.address import ADDRESS_CHARS_MAX, NodeAddress, parse_address
-from consensus.p2p.conn.errors import BadAddress, BadNodeInfo
+from consensus.p2p.conn.errors import BadAddress, BadNodeInfo, ForeignChain
 from proto.tendermint.p2p import types_pb2
 
 P2P_PROTOCOL = 8
 BLOCK_PROTOCOL = 11
 NODE_INFO_BYTES_MAX = 10_240  # the wire format's
 CHANNELS_MAX = 16  # the wire format's
+GENESIS_HASH_BYTES_MAX = 64
 SHOWN_CHARS_MAX = 80  # of a text of theirs, in an error, a log line, a door's answer
 
 
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
-    """`channels`: a byte for each channel id. `listen_address`: where others reach the node, as it says itself."""
+    """`channels`: a byte for each channel id. `listen_address`: where others reach the node, as it says itself.
+    `genesis_hash`: of the genesis with which the node began, its first byte the form of that hash; empty: it tells
+    none. CometBFT's nodes tell none, and pass this field by.
+    """
 
     id: str
     listen_address: str
@@ -35,6 +39,7 @@ class NodeInfo:
     block_protocol: int = BLOCK_PROTOCOL
     tx_index: str = "on"
     rpc_address: str = ""
+    genesis_hash: bytes = b""
 
     def encode(self) -> bytes:
         info = types_pb2.DefaultNodeInfo(
@@ -44,6 +49,7 @@ class NodeInfo:
             version=self.version,
             channels=self.channels,
             moniker=self.moniker,
+            genesis_hash=self.genesis_hash,
         )
         info.protocol_version.SetInParent()
         info.protocol_version.p2p = self.p2p_protocol
@@ -73,6 +79,7 @@ class NodeInfo:
             block_protocol=info.protocol_version.block,
             tx_index=info.other.tx_index,
             rpc_address=info.other.rpc_address,
+            genesis_hash=info.genesis_hash,
         )
 
     @property
@@ -101,13 +108,22 @@ class NodeInfo:
             raise BadNodeInfo(f"node info: tx_index is {shown(self.tx_index)}, expected '', 'on' or 'off'")
         if self.rpc_address and not _is_text(self.rpc_address):
             raise BadNodeInfo(f"node info: rpc_address {shown(self.rpc_address)} is not empty or visible ASCII")
+        if (size := len(self.genesis_hash)) > GENESIS_HASH_BYTES_MAX:
+            raise BadNodeInfo(f"node info: genesis_hash of {size} bytes, at most {GENESIS_HASH_BYTES_MAX} allowed")
 
     def check_compatible(self, other: NodeInfo) -> None:
-        """Check that `other` can talk with us. Raises BadNodeInfo."""
+        """Check that `other` can talk with us. Raises BadNodeInfo; ForeignChain: it has another chain."""
         if other.block_protocol != self.block_protocol:
             raise BadNodeInfo(f"node info: block protocol is {other.block_protocol}, expected {self.block_protocol}")
         if other.network != self.network:
-            raise BadNodeInfo(f"node info: network is {shown(other.network)}, expected {self.network!r}")
+            raise ForeignChain(
+                f"node info: network is {shown(other.network)}, expected {self.network!r}: a node of another chain"
+            )
+        if self.genesis_hash[:1] == other.genesis_hash[:1] and self.genesis_hash != other.genesis_hash:
+            raise ForeignChain(
+                f"node info: it began {self.network!r} with another genesis: that one's hash is "
+                f"{other.genesis_hash.hex()}, this node's {self.genesis_hash.hex()}; one of the two is not the chain's"
+            )
         if self.channels and not set(self.channels) & set(other.channels):
             raise BadNodeInfo(f"node info: no channel of {other.channels.hex()} is among ours, {self.channels.hex()}")
 

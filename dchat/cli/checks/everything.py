@@ -15,6 +15,7 @@ from dchat.home.errors import HomeError
 from dchat.home.home import Home, check_sign_state, load_genesis
 from dchat.node import preflight
 from dchat.node.upgrade import Swap
+from genesis.digest import genesis_digest
 
 
 def look_at_everything(
@@ -33,6 +34,7 @@ def look_at_everything(
     config, found = loaded.config, Findings()
     for warning in loaded.warnings:
         found.warn(warning)
+    found.look(lambda: looks.place(home, found))
     files = [home.identity, home.node_key, home.validator_key, home.sign_state, home.genesis]
     looks.of_files(files, found)
     found.look(lambda: Swap.of(home, config))
@@ -57,7 +59,7 @@ def look_at_everything(
         looks.of_genesis(home, loaded, genesis, found)
     chain_id = genesis.chain_id if genesis is not None else config.validator.chain_id
     if is_sound and chain_id:
-        looks.peers(home, config, chain_id, found)
+        looks.peers(home, config, chain_id, found, genesis_hash=b"" if genesis is None else genesis_digest(genesis))
     return found
 
 

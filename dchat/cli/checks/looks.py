@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import fcntl
 import json
+import os
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -58,6 +59,21 @@ def running_pid(home: Home) -> str:
     except OSError:
         pass
     return ""
+
+
+def place(home: Home, found: Findings) -> None:
+    """Whether the home, and what is missing of it, can be made there by this user."""
+    for folder in (home.root, home.data, home.databases):
+        there = folder
+        while not there.exists() and there != there.parent:
+            there = there.parent
+        if not there.is_dir():
+            found.fault(f"{there} is no folder, and the home is to be there: name another (--home)")
+        elif not os.access(there, os.W_OK | os.X_OK):
+            found.fault(f"{there}: this user may not write there: look at its owner and mode, or name another home")
+        else:
+            continue
+        return
 
 
 def modes(home: Home, config: Config, found: Findings) -> None:
@@ -262,8 +278,10 @@ def _public_key(home: Home, config: Config) -> bytes:
 # ---------------------------------------------------------------------------------------------- peers and clock
 
 
-def peers(home: Home, config: Config, chain_id: str, found: Findings) -> None:
-    """Who answers where the options say that peers are, and what time their newest blocks have."""
+def peers(home: Home, config: Config, chain_id: str, found: Findings, *, genesis_hash: bytes = b"") -> None:
+    """Who answers where the options say that peers are, of which chain, and what time their newest blocks have.
+
+    genesis_hash: of this home's genesis; empty: there is none that can be compared."""
     own = _own_id(home)
     addresses: list[tuple[str, NodeAddress]] = []
     for text in config.network.bootstrap_validators[:PEERS_ASKED_MAX]:
@@ -277,7 +295,7 @@ def peers(home: Home, config: Config, chain_id: str, found: Findings) -> None:
             addresses.append((text, address))
     if addresses:
         answers = asyncio.run(_ask_all([address for _, address in addresses], chain_id))
-        _tell_peers(addresses, answers, chain_id, found)
+        _tell_peers(addresses, answers, chain_id, found, genesis_hash)
     if clock_is_unkept():
         found.warn("this machine's clock is not kept right by anybody (NTP): blocks and votes need it; see timedatectl")
 
@@ -288,7 +306,7 @@ async def _ask_all(addresses: Sequence[NodeAddress], chain_id: str) -> list[Prob
 
 def _tell_peers(
     addresses: Sequence[tuple[str, NodeAddress]], answers: Sequence[Probed | BaseException], chain_id: str,
-    found: Findings,
+    found: Findings, genesis_hash: bytes = b"",
 ) -> None:  # fmt: skip
     now_ns, ages = time.time_ns(), []
     for (text, address), answer in zip(addresses, answers, strict=True):
@@ -299,6 +317,11 @@ def _tell_peers(
             raise answer
         elif answer.network != chain_id:
             found.warn(f"{where}: it is a node of the chain {answer.network!r}, this one's is {chain_id!r}")
+        elif answer.genesis_hash[:1] == genesis_hash[:1] and answer.genesis_hash != genesis_hash:
+            found.warn(
+                f"{where}: it began {chain_id!r} with another genesis, whose hash is {answer.genesis_hash.hex()}; this "
+                f"one's is {genesis_hash.hex()}: ask others which is the chain's, and install that one"
+            )
         elif address.id and answer.id != address.id:
             found.warn(f"{where}: the node there is {answer.id}: its key was changed, or the address is another's")
         elif not address.id:

@@ -52,6 +52,7 @@ class Probed(NamedTuple):
     version: str
     height: int
     block_time_ns: int
+    genesis_hash: bytes = b""  # with its form in front; empty: it tells none
 
 
 async def probe(address: NodeAddress, chain_id: str) -> Probed:
@@ -70,7 +71,7 @@ async def probe(address: NodeAddress, chain_id: str) -> Probed:
         height = time_ns = 0
         if info.network == chain_id:
             height, time_ns = await wire.newest()
-        return Probed(node_id(key), info.moniker, info.network, info.version, height, time_ns)
+        return Probed(node_id(key), info.moniker, info.network, info.version, height, time_ns, info.genesis_hash)
     except TimeoutError:
         raise ProbeFailed(f"it does not speak the validators' protocol: nothing within {ANSWER_S:g} s") from None
     except (OSError, EOFError, P2PError, InvalidData) as error:

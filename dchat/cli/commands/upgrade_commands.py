@@ -214,7 +214,7 @@ def rollback_command() -> None:
     try:
         with hold_home(home):
             done = rollback(home, config)
-    except (AlreadyRunning, UpkeepError, EngineError, StorageError, StateError, OSError) as error:
+    except (AlreadyRunning, UpkeepError, EngineError, StorageError, StateError) as error:
         raise Refusal(str(error)) from None
     echo(done.told)
 

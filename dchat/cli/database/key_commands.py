@@ -121,12 +121,14 @@ def _show(files: SignerFiles) -> None:
 @click.command("init", cls=Command)
 @file_options
 @hsm_options
-@click.option("--kms", is_flag=True, help="With --hsm: make the key at AWS KMS, which gives it its id.")
+@click.option(
+    "--kms", is_flag=True, help="Make the key at AWS KMS (--aws-region), which gives it its id; no --hsm is needed."
+)
 def init(key_file: Path | None, state_file: Path | None, passphrase_file: Path | None, kms: bool, **hsm: Any) -> None:
     """Make a new consensus key with its empty record, and the key that its connection shows. Nothing is overwritten.
 
-    With --hsm the key is made on a token, or at AWS KMS, and never leaves it; with --passphrase-file its file is
-    encrypted.
+    With --hsm the key is made on a token, with --kms at AWS KMS, and never leaves it; with --passphrase-file its file
+    is encrypted.
     """
     files = files_of(key_file, state_file, passphrase_file)
     options = load_config(home_root(), flags=hsm_flags({**hsm, "aws_region": None} if kms else hsm)).config.hsm

@@ -28,6 +28,7 @@ from dchat.cli.terminal.base import (
     home_root,
     home_was_said,
     load_config,
+    place_refused,
     unreadable,
 )
 from dchat.config import Config, Loaded
@@ -328,6 +329,10 @@ def _guard(action: object) -> None:
         raise Refusal(str(error), Exit.USAGE) from None
     except (NoRoom, TooFewHandles) as error:
         raise Refusal(str(error), Exit.MACHINE) from None
+    except OSError as error:
+        if not (why := place_refused(error)):
+            raise
+        raise Refusal(why, Exit.USAGE) from None
 
 
 def _run(start: Start, *, takes_over: bool) -> None:

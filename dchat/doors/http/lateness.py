@@ -7,7 +7,12 @@ of a transaction. From then on a height has the time-outs of its first rounds.
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Callable
 from typing import Final
+
+import structlog
 
 from consensus.core.events import CoreConfig, VoteKind
 from consensus.core.votes import two_thirds
@@ -17,6 +22,12 @@ from consensus.formats.units import NS_PER_MS, NS_PER_S
 MS_PER_S: Final = NS_PER_S // NS_PER_MS
 LEAST_S: Final = 10.0  # a loaded machine of quick rounds is late by seconds, and well
 ROUNDS: Final = 3  # a proposer that is away costs one, two in a row happen
+LOOK_S: Final = 1.0
+PATIENCE_S: Final = 10.0  # a node that starts has no peers for a moment
+AGAIN_S: Final = 60.0  # the first time; then twice as long, and so on
+AGAIN_MAX_S: Final = 3_600.0
+
+log = structlog.get_logger(__name__)
 
 
 def why_no_block(
@@ -58,3 +69,37 @@ def _lacks_votes(rounds: RoundState) -> str:
         f"height {rounds.height} has votes of {voted} of {len(rounds.validators)} validators, with {power} of {total} "
         f"voting power; a block needs {two_thirds(total) + 1}"
     )
+
+
+class Standing:
+    """Says in the log that no block comes, and why; now and then again; and that they come again.
+
+    why: what holds this node; None: nothing does. height: of its last block. now: seconds, of a clock without jumps.
+    """
+
+    def __init__(
+        self, why: Callable[[], str | None], height: Callable[[], int], *, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._why, self._height, self._now = why, height, now
+        self._since_s: float | None = None
+        self._again_s = self._wait_s = 0.0
+        self._is_told = False
+
+    async def watch(self) -> None:
+        while True:
+            self.look()
+            await asyncio.sleep(LOOK_S)
+
+    def look(self) -> None:
+        why, now_s = self._why(), self._now()
+        if why is None:
+            if self._is_told and self._since_s is not None:
+                log.info("blocks come again", height=self._height(), stood_s=int(now_s - self._since_s))
+            self._since_s, self._is_told = None, False
+            return
+        if self._since_s is None:
+            self._since_s, self._again_s, self._wait_s = now_s, now_s + PATIENCE_S, AGAIN_S
+        if now_s >= self._again_s:
+            log.warning("no block comes", height=self._height(), why=why, for_s=int(now_s - self._since_s))
+            self._is_told = True
+            self._again_s, self._wait_s = now_s + self._wait_s, min(2 * self._wait_s, AGAIN_MAX_S)

@@ -140,12 +140,32 @@ class Views:
         if self.driver.halted is not None:
             return str(self.driver.halted)
         if self.is_catching_up():
-            waits = self.sync_waits_for()
+            waits = self._waits_for()
             place = f"catching up: at height {self.answers.height} of {self.sync_target()}"
             return f"{place}, waits for {waits}" if waits else place
         if len(self.driver.state.validators) > 1 and not self.switch.peers:
-            return "no peers"
+            return f"no peers{self._others()}"
         return self.why_no_block() or self.faults.not_served
+
+    def why_standing(self) -> str | None:
+        """What the log says of a node that gets no block: as `/ready` does, and who can say more."""
+        if self.driver.failure is not None or self.driver.halted is not None:
+            return None  # the last line of the process says so
+        if self.is_catching_up():
+            why = self._waits_for()
+            return f"fetches blocks, and waits for {why}" if why else None
+        if why_late := self.why_no_block():
+            return f"{why_late}; `dchat validator recover` says who is missing"
+        return None
+
+    def _waits_for(self) -> str:
+        waits = self.sync_waits_for()
+        return waits and waits + self._others()
+
+    def _others(self) -> str:
+        """Who was met and is of another chain, where nobody is left; empty else."""
+        met = "" if self.switch.peers else str(self.switch.foreign_chains)
+        return met and f"; {met}"
 
     def why_no_block(self) -> str | None:
         """None: no block is late, by this chain's own pace."""

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n proto/tendermint/p2p/types.proto\x12\x0etendermint.p2p\"2\n\nNetAddress\x12\n\n\x02id\x18\x01 \x01(\t\x12\n\n\x02ip\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\r\":\n\x0fProtocolVersion\x12\x0b\n\x03p2p\x18\x01 \x01(\x04\x12\r\n\x05\x62lock\x18\x02 \x01(\x04\x12\x0b\n\x03\x61pp\x18\x03 \x01(\x04\"\xf4\x01\n\x0f\x44\x65\x66\x61ultNodeInfo\x12\x39\n\x10protocol_version\x18\x01 \x01(\x0b\x32\x1f.tendermint.p2p.ProtocolVersion\x12\x17\n\x0f\x64\x65\x66\x61ult_node_id\x18\x02 \x01(\t\x12\x13\n\x0blisten_addr\x18\x03 \x01(\t\x12\x0f\n\x07network\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x10\n\x08\x63hannels\x18\x06 \x01(\x0c\x12\x0f\n\x07moniker\x18\x07 \x01(\t\x12\x33\n\x05other\x18\x08 \x01(\x0b\x32$.tendermint.p2p.DefaultNodeInfoOther\"=\n\x14\x44\x65\x66\x61ultNodeInfoOther\x12\x10\n\x08tx_index\x18\x01 \x01(\t\x12\x13\n\x0brpc_address\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n proto/tendermint/p2p/types.proto\x12\x0etendermint.p2p\"2\n\nNetAddress\x12\n\n\x02id\x18\x01 \x01(\t\x12\n\n\x02ip\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\r\":\n\x0fProtocolVersion\x12\x0b\n\x03p2p\x18\x01 \x01(\x04\x12\r\n\x05\x62lock\x18\x02 \x01(\x04\x12\x0b\n\x03\x61pp\x18\x03 \x01(\x04\"\x8a\x02\n\x0f\x44\x65\x66\x61ultNodeInfo\x12\x39\n\x10protocol_version\x18\x01 \x01(\x0b\x32\x1f.tendermint.p2p.ProtocolVersion\x12\x17\n\x0f\x64\x65\x66\x61ult_node_id\x18\x02 \x01(\t\x12\x13\n\x0blisten_addr\x18\x03 \x01(\t\x12\x0f\n\x07network\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x10\n\x08\x63hannels\x18\x06 \x01(\x0c\x12\x0f\n\x07moniker\x18\x07 \x01(\t\x12\x33\n\x05other\x18\x08 \x01(\x0b\x32$.tendermint.p2p.DefaultNodeInfoOther\x12\x14\n\x0cgenesis_hash\x18p \x01(\x0c\"=\n\x14\x44\x65\x66\x61ultNodeInfoOther\x12\x10\n\x08tx_index\x18\x01 \x01(\t\x12\x13\n\x0brpc_address\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,7 +36,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROTOCOLVERSION']._serialized_start=104
   _globals['_PROTOCOLVERSION']._serialized_end=162
   _globals['_DEFAULTNODEINFO']._serialized_start=165
-  _globals['_DEFAULTNODEINFO']._serialized_end=409
-  _globals['_DEFAULTNODEINFOOTHER']._serialized_start=411
-  _globals['_DEFAULTNODEINFOOTHER']._serialized_end=472
+  _globals['_DEFAULTNODEINFO']._serialized_end=431
+  _globals['_DEFAULTNODEINFOOTHER']._serialized_start=433
+  _globals['_DEFAULTNODEINFOOTHER']._serialized_end=494
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ class ProtocolVersion(_message.Message):
     def __init__(self, p2p: _Optional[int] = ..., block: _Optional[int] = ..., app: _Optional[int] = ...) -> None: ...
 
 class DefaultNodeInfo(_message.Message):
-    __slots__ = ("protocol_version", "default_node_id", "listen_addr", "network", "version", "channels", "moniker", "other")
+    __slots__ = ("protocol_version", "default_node_id", "listen_addr", "network", "version", "channels", "moniker", "other", "genesis_hash")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_NODE_ID_FIELD_NUMBER: _ClassVar[int]
     LISTEN_ADDR_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,7 @@ class DefaultNodeInfo(_message.Message):
     CHANNELS_FIELD_NUMBER: _ClassVar[int]
     MONIKER_FIELD_NUMBER: _ClassVar[int]
     OTHER_FIELD_NUMBER: _ClassVar[int]
+    GENESIS_HASH_FIELD_NUMBER: _ClassVar[int]
     protocol_version: ProtocolVersion
     default_node_id: str
     listen_addr: str
@@ -43,7 +44,8 @@ class DefaultNodeInfo(_message.Message):
     channels: bytes
     moniker: str
     other: DefaultNodeInfoOther
-    def __init__(self, protocol_version: _Optional[_Union[ProtocolVersion, _Mapping]] = ..., default_node_id: _Optional[str] = ..., listen_addr: _Optional[str] = ..., network: _Optional[str] = ..., version: _Optional[str] = ..., channels: _Optional[bytes] = ..., moniker: _Optional[str] = ..., other: _Optional[_Union[DefaultNodeInfoOther, _Mapping]] = ...) -> None: ...
+    genesis_hash: bytes
+    def __init__(self, protocol_version: _Optional[_Union[ProtocolVersion, _Mapping]] = ..., default_node_id: _Optional[str] = ..., listen_addr: _Optional[str] = ..., network: _Optional[str] = ..., version: _Optional[str] = ..., channels: _Optional[bytes] = ..., moniker: _Optional[str] = ..., other: _Optional[_Union[DefaultNodeInfoOther, _Mapping]] = ..., genesis_hash: _Optional[bytes] = ...) -> None: ...
 
 class DefaultNodeInfoOther(_message.Message):
     __slots__ = ("tx_index", "rpc_address")

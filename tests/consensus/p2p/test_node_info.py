@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus.p2p.conn.errors import BadNodeInfo
+from consensus.p2p.conn.errors import BadNodeInfo, ForeignChain
 from consensus.p2p.conn.node_info import NodeInfo
 from tests.support.p2p.peers import info
 
 
 def test_it_survives_the_wire() -> None:
-    ours = info("a", app_protocol=3, rpc_address="tcp://127.0.0.1:26657", tx_index="off")
+    ours = info("a", app_protocol=3, rpc_address="tcp://127.0.0.1:26657", tx_index="off", genesis_hash=b"\x01" * 33)
     assert NodeInfo.decode(ours.encode()) == ours
     empty = info("a", tx_index="")
     assert NodeInfo.decode(empty.encode()) == empty
@@ -41,6 +41,7 @@ def test_it_survives_the_wire() -> None:
         ({"tx_index": "yes"}, "tx_index"),
         ({"rpc_address": " "}, "rpc_address"),
         ({"rpc_address": "\x01"}, "rpc_address"),
+        ({"genesis_hash": bytes(65)}, "genesis_hash of 65 bytes"),
         ({"moniker": "", "tx_index": "yes", "version": "é"}, "version"),
         ({"moniker": "", "tx_index": "yes"}, "moniker"),
     ],
@@ -81,6 +82,26 @@ def test_peers_that_fit(changes: dict[str, Any]) -> None:
     """p2p and app versions are not compared; one common channel is enough."""
     info("a").check_compatible(info("b", **changes))
     replace(info("a"), channels=b"").check_compatible(info("b", **changes))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "fits"),
+    [
+        pytest.param(b"\x01a", b"\x01a", True, id="the same"),
+        pytest.param(b"\x01a", b"\x01b", False, id="another genesis of the same chain id"),
+        pytest.param(b"\x01a", b"", True, id="upstream's nodes tell none"),
+        pytest.param(b"", b"\x01a", True, id="nor do we"),
+        pytest.param(b"\x01a", b"\x02b", True, id="hashes of another form cannot be compared"),
+    ],
+)
+def test_nodes_that_began_with_another_genesis_say_so(ours: bytes, theirs: bytes, fits: bool) -> None:
+    one, other = info("a", genesis_hash=ours), info("b", genesis_hash=theirs)
+    with (
+        contextlib.nullcontext()
+        if fits
+        else pytest.raises(ForeignChain, match=f"another genesis: .* is {theirs.hex()}")
+    ):
+        one.check_compatible(NodeInfo.decode(other.encode()))
 
 
 @given(st.binary(max_size=100))

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import uvloop
+from structlog.testing import capture_logs
 
 from consensus.p2p.conn import secret_connection
 from consensus.p2p.conn.address import parse_address
@@ -192,6 +193,25 @@ async def test_another_network_and_no_common_channel_are_refused() -> None:
         with pytest.raises(DialError, match="no channel"):
             await a.switch.dial(parse_address(c.address))
         assert not a.switch.peers
+
+
+async def test_who_is_of_another_chain_is_told_once_and_forgotten_when_it_joins() -> None:
+    """Also by the one that was dialed, as soon as it was heard by it before the other one cut the line."""
+    a, b = Node("a", genesis_hash=b"\x01a"), Node("of another", genesis_hash=b"\x01b")
+    again = Node("of another", genesis_hash=b"\x01a")
+    with capture_logs() as lines:
+        async with running(a, b):
+            while b.id not in str(a.switch.foreign_chains) or a.id not in str(b.switch.foreign_chains):
+                with pytest.raises(DialError):
+                    await b.switch.dial(parse_address(a.address))
+            assert f"1 did not become a peer, last {b.id}: " in str(a.switch.foreign_chains)
+            assert not a.switch.peers
+            await b.switch.stop()
+            async with running(again):
+                await connect(a, again)
+                assert str(a.switch.foreign_chains) == ""
+    told = [line for line in lines if line["event"] == "a node of another chain did not become a peer"]
+    assert [line["peer"] for line in told if line["peer"] == b.id] == [b.id], lines
 
 
 async def test_a_fault_drops_and_bans_until_the_ban_ends() -> None:

@@ -27,6 +27,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("light follow --primary 127.0.0.1:1 --store HOME/plain", 2, "is a file"),
         ("light follow --primary 127.0.0.1:1 --store HOME/plain/x", 2, "is no place for what is verified: Not a dir"),
         ("validator --validate --bootstrap a,b", 2, "expected ID@host:port, host:port or /ip4/HOST/tcp/PORT/p2p/"),
+        ("--home HOME/plain validator --chain-id x-1", 2, "plain: Not a directory: name another place"),
+        ("--home HOME/plain/x validator --chain-id x-1", 2, "Not a directory: name another place"),
+        ("--home HOME/plain validator --validate --chain-id x-1", 2, "is no folder, and the home is to be there"),
+        ("--home HOME/plain rollback", 2, "Not a directory"),
         ("health --url http://nobody.invalid:80", 4, "did not answer: no host is known by the name nobody.invalid"),
     ],
 )  # fmt: skip

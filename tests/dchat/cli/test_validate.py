@@ -21,7 +21,8 @@ from dchat.cli.main import dchat
 from dchat.config import Config, load
 from dchat.config.models import NetworkSection
 from dchat.devnet.leases import free_ports
-from dchat.home.home import Home
+from dchat.home.home import Home, load_genesis
+from genesis.digest import genesis_digest
 from tests.support.node.certificates import Authority
 from tests.support.node.running import running_node
 
@@ -175,13 +176,19 @@ async def test_peers_are_asked_who_they_are(tmp_path: Path) -> None:
         assert f"it names no id, so that anybody may answer there; write {node_id}@{at}" in told[1]
         told = await asyncio.to_thread(_told, tmp_path, [f"{node_id}@{at}"], "other-1")
         assert "turns this machine away" in told[0] or f"it is a node of the chain {chain_id!r}" in told[0]
+        ours = genesis_digest(load_genesis(Home.of(running.network.home_of(running.network.nodes[0]))))
+        assert answer.genesis_hash == ours
+        assert await asyncio.to_thread(_told, tmp_path, [f"{node_id}@{at}"], chain_id, ours) == []
+        changed = ours[:-1] + bytes([ours[-1] ^ 1])
+        (line,) = await asyncio.to_thread(_told, tmp_path, [f"{node_id}@{at}"], chain_id, changed)
+        assert f"it began {chain_id!r} with another genesis, whose hash is {ours.hex()}; this one's is" in line
         assert not running.failures
 
 
-def _told(folder: Path, named: list[str], chain_id: str) -> list[str]:
+def _told(folder: Path, named: list[str], chain_id: str, genesis_hash: bytes = b"") -> list[str]:
     found = Findings()
     config = Config(network=NetworkSection(bootstrap_validators=named))
-    looks.peers(Home.of(folder / "none"), config, chain_id, found)
+    looks.peers(Home.of(folder / "none"), config, chain_id, found, genesis_hash=genesis_hash)
     return [text for text in found.warnings if text.startswith("[network]")]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from consensus.core.events import CoreConfig, Step, Vote, VoteKind
 from consensus.core.votes import HeightVotes
 from consensus.engine.round_state import HeightState
 from consensus.types.block import BlockBounds
-from dchat.doors.http.lateness import rounds_s, why_no_block
+from dchat.doors.http.lateness import Standing, rounds_s, why_no_block
 from tests.support.engine.bench import FAST, Home, genesis_of, make_node, until
 from tests.support.node.telling import SteadyApp
 
@@ -68,6 +69,21 @@ async def test_the_option_bounds_what_long_time_outs_allow() -> None:
     slow = replace(SHIPPED, timeout_propose_ms=600_000)
     assert rounds_s(slow, 3) > 1_800
     assert why_no_block(await rounds_of(ALL), slow, age_s=21, running_s=21, limit_s=20) is not None
+
+
+def test_the_log_says_that_no_block_comes_now_and_then_again_and_that_they_come_again() -> None:
+    now_s, why = 0.0, ""
+    standing = Standing(lambda: why or None, lambda: 6, now=lambda: now_s)
+    with capture_logs() as lines:
+        for now_s in range(1_000):
+            why = "votes of 2 of 4" if 100 <= now_s < 900 else "a moment" if now_s < 5 else ""
+            standing.look()
+    told = [(line["event"], line.get("for_s", line.get("stood_s"))) for line in lines]
+    assert told == [
+        *(("no block comes", seconds) for seconds in (10, 70, 190, 430)), ("blocks come again", 800),
+    ]  # fmt: skip
+    assert {line["why"] for line in lines[:-1]} == {"votes of 2 of 4"}
+    assert {line["height"] for line in lines} == {6}
 
 
 async def test_the_engine_says_since_when_a_height_runs() -> None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from consensus.documents.files import SignState, format_sign_state, parse_sign_state
 from dchat.cli.main import dchat
 from dchat.config import load
-from dchat.node.runtime import WATCHED_AFTER_MOVE, MovedMark, watch_heights
+from dchat.upkeep.sign_record import WATCHED_AFTER_MOVE, MovedMark, watch_heights
 from tests.support.node.homes import Stopped, home_at, shared_stopped
 
 

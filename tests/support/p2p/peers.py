@@ -77,6 +77,7 @@ class Node:
         channels: Sequence[ChannelDescriptor] = (STATE, DATA, VOTE),
         sockets: Sockets | None = None,
         network: str = NETWORK,
+        genesis_hash: bytes = b"",
         clock: Callable[[], int] | None = None,
         **config: Any,
     ) -> None:
@@ -94,7 +95,7 @@ class Node:
         self.switch = Switch(
             SwitchConfig(**(settings | config)),
             node_key=self.key,
-            node_info=info(name, network=network),
+            node_info=info(name, network=network, genesis_hash=genesis_hash),
             sockets=sockets,
             rng=random.Random(name),
             **kwargs,
