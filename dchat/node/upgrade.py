@@ -35,6 +35,7 @@ from dchat.node.errors import CannotUpgrade
 EXIT_UPGRADE = 6  # another binary is wanted; restarting this one does not help
 INFO_FILE = "upgrade-info.json"
 SWAPPED = "DCHAT_UPGRADE_SWAPPED"  # in the environment of a process that took another's place: for which upgrade
+TAKEOVER = "--takeover"  # the home is this process's already: with the flag the next one would ask itself
 CACHE = "DCHAT_CACHE_DIR"  # where an executable unpacks itself
 ASK_TIMEOUT_S = 60.0  # of a first run, which unpacks the file
 _CHECKSUM = re.compile(r"[?&]checksum=sha256:([0-9a-fA-F]{64})")
@@ -297,4 +298,5 @@ def become(swap: Swap, binary: OpenBinary, home: Home, height: int, arguments: S
     sys.stdout.flush()
     sys.stderr.flush()
     os.environ[SWAPPED] = swap.name
-    binary.execute(list(sys.argv[1:] if arguments is None else arguments))
+    own = [word for word in sys.argv[1:] if word != TAKEOVER]
+    binary.execute(own if arguments is None else list(arguments))

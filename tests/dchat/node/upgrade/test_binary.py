@@ -196,3 +196,22 @@ def test_a_stop_that_fails_changes_no_exit_code(tmp_path: Path, ended: str, code
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr.splitlines()[-1]) == (code, line), done.stderr[-2000:]
+
+
+def test_a_process_that_came_by_a_hand_over_does_not_hand_on_the_flag(tmp_path: Path) -> None:
+    """The next build would ask on the home's socket for a home that nobody has, and end."""
+    path = tmp_path / "next"
+    path.write_text('#!/bin/sh\necho "$@"\n')
+    path.chmod(0o755)
+    code = (
+        "import pathlib, sys\n"
+        "from dchat.home.home import Home\n"
+        "from dchat.node.upgrade import OpenBinary, Swap, become\n"
+        "path = pathlib.Path(sys.argv.pop(1))\n"
+        "become(Swap('spring', 0, path), OpenBinary(path), Home.of(path.parent), 9)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path), "validator", "--takeover", "--json-logs"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["validator --json-logs"]), done.stderr
