@@ -423,8 +423,10 @@ class BlockExecutor:
             await _outcome(saving)
         else:
             self._spare.clear()
+            asked_ns = self._clock.monotonic_ns()
             try:
                 response = await self._finalize(block_request(block, state.last_validators))
+                self.metrics.finalize.add(self._clock.monotonic_ns() - asked_ns)
                 encoded = await self._drive(encode_response(response))
                 entries = await self._drive(index_entries(height, response)) if self._indexes_events else None
             finally:

@@ -96,6 +96,7 @@ class EngineMetrics:
     block_interval: Timing = field(default_factory=Timing)  # by local clock, commit to commit
     proposal_create: Timing = field(default_factory=Timing)
     proposal_process: Timing = field(default_factory=Timing)  # validation and speculative execution
+    finalize: Timing = field(default_factory=Timing)  # the application's answer to a decided block
     apply: Timing = field(default_factory=Timing)  # decision to state saved
     commit_wait: Timing = field(default_factory=Timing)  # waited after a block for timeout_commit or late precommits
     sign: Timing = field(default_factory=Timing)  # request to durable signature

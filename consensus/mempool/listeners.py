@@ -17,11 +17,16 @@ class Listeners:
         self._admitted: list[Callable[[Sequence[Entry]], None]] = []
         self._room: list[Callable[[], None]] = []
         self._dropped: list[Callable[[bytes, CheckTxResponse], None]] = []
+        self._arrived: Callable[[bytes, str], None] | None = None
         self._gossip: Gossip | None = None
         self._failed: Callable[[Exception], None] | None = None
 
     def on_available(self, callback: Callable[[], None]) -> None:
         self._available.append(callback)
+
+    def on_arrived(self, callback: Callable[[bytes, str], None]) -> None:
+        """Call back with key and source of each transaction that begins its way through admission."""
+        self._arrived = callback
 
     def on_admitted(self, callback: Callable[[Sequence[Entry]], None]) -> None:
         """Call back with each batch that was admitted, in order: for gossip, and for a journal."""

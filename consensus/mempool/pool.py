@@ -245,6 +245,8 @@ class Pool(Listeners):
                     continue
                 waiting = by_key[key] = Waiting(key, tx, source, origin, payer, [] if done is None else [done])
                 queued.append(waiting)
+                if self._arrived is not None:
+                    self._arrived(key, source)
                 if key in held and (before := self._held.take(key)) is not None:  # who waits for an answer gets today's
                     waiting.held_height, waiting.others = before.held_height, ((before.origin, before.payer),)
                 if not has_room:  # the next one is asked for behind it

@@ -7,6 +7,7 @@ __all__ = [
     "CONFIG_FILE",
     "Config",
     "ConfigError",
+    "endpoint",
     "Loaded",
     "genesis_options",
     "hsm",

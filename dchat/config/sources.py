@@ -330,8 +330,6 @@ def _warnings(config: Config, origins: Mapping[str, str]) -> list[str]:
         at_rest = getattr(getattr(config, section), key) == sections()[section].model_fields[key].get_default()
         if option_extra(section, key)["scope"] == "none" and not at_rest:  # a file that `init` wrote names all options
             said.append(f"{origin}: [{section}] {key} has no effect here")
-    if config.tracing.enabled or config.observability.tracing_enabled:
-        said.append("tracing is switched on, but this build does not trace yet")
     validator = config.validator
     if validator.priv_validator_laddr.startswith("tcp://") and not validator.priv_validator_signer_id:
         said.append(

@@ -8,7 +8,7 @@ import errno
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
@@ -64,6 +64,7 @@ from dchat.node.node_metrics import (
     rpc_metrics,
     state_metrics,
     storage_metrics,
+    tracing_metrics,
     trail_metrics,
     why_metrics,
 )
@@ -71,6 +72,10 @@ from dchat.retention.retention import Retention
 from dchat.sql import on_node
 from dchat.sql.feed import SqlFeed
 from dchat.why.desk import WhyDesk
+from proto.dchat.v1 import service_pb2 as pb
+
+if TYPE_CHECKING:  # a node that does not trace never imports it
+    from dchat.tracing.on_node import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -91,6 +96,17 @@ def listening(what: str, at: str, option: str) -> Iterator[None]:
         raise CannotListen(f"cannot listen for {what} at {at}: {why} ({option})") from None
 
 
+def backfill_status(gossip: Gossip) -> pb.BackfillStatus | None:
+    """None: no headers below a restored state are being fetched."""
+    told = gossip.backfill.metrics
+    if not told.wanted:
+        return None
+    return pb.BackfillStatus(
+        lowest_height=told.lowest, wanted_height=told.wanted, headers=told.headers,
+        waits_for=gossip.backfill.waits_for,
+    )  # fmt: skip
+
+
 class Chain(NamedTuple):
     """What the JSON-RPC door tells beside what all doors tell. pub_key: this validator's."""
 
@@ -106,7 +122,7 @@ class Doors:
         self, home: Home, config: Config, views: Views, *, watch: CommitWatch, gossip: Gossip, journal: Journal,
         evidence: EvidencePool, block_events: BlockEvents, retention: Retention, trails: OwnTrails,
         skew: ClockSkew, feed: SqlFeed | None, keeper: Keeper | None, chain: Chain, why: WhyDesk,
-        book: AddressBook,
+        book: AddressBook, tracing: Tracing | None,
     ) -> None:  # fmt: skip
         self._config, self._views, self.trails = config, views, trails
         self.rate = rate = RateLimit.of(config.rate_limit)
@@ -166,6 +182,9 @@ class Doors:
         registry.add(partial(plain_counters, "dchat_search", "Searches by events", self._searches.metrics))
         if keeper is not None:
             registry.add(partial(backup_metrics, keeper))
+        self.tracing = tracing
+        if tracing is not None:
+            registry.add(partial(tracing_metrics, tracing))
         self.lag = LoopLag(registry)
 
     def _rpc_door(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
@@ -40,6 +40,9 @@ from dchat.retention.retention import Retention
 from dchat.why.desk import WhyDesk
 from genesis.build import TOKENS_PER_POWER
 from proto.dchat.v1 import service_pb2, staking_service_pb2
+
+if TYPE_CHECKING:  # a node that does not trace never imports it
+    from dchat.tracing.on_node import Tracing
 
 BlockEvents: TypeAlias = Callable[[], Sequence[Event]]  # those of the last saved block's begin and end
 
@@ -422,6 +425,22 @@ def admin_metrics(desk: AdminDesk) -> Iterator[Metric]:
     """Of what administers this node while it runs."""
     yield counter("dchat_admin_calls", "Administrative calls that changed something.", desk.done)
     yield counter("dchat_admin_refused", "Administrative calls without an API key that counts.", desk.refused)
+
+
+def tracing_metrics(tracing: Tracing) -> Iterator[Metric]:
+    """Of spans on their way to a collector."""
+    told = tracing.exporter.metrics
+    yield counter("dchat_tracing_spans", "Spans that were made.", told.spans)
+    yield counter("dchat_tracing_sent", "Spans that the collector took.", told.sent)
+    yield counter(
+        "dchat_tracing_dropped", "Spans that were dropped, since too many waited for the collector.", told.dropped
+    )
+    yield counter("dchat_tracing_refused", "Spans that the collector refused.", told.refused)
+    yield counter(
+        "dchat_tracing_untold_txs", "Sampled transactions of a block that had too many of them.", tracing.tracer.untold
+    )
+    yield gauge("dchat_tracing_waiting", "Spans that wait for the collector.", tracing.exporter.waiting)
+    yield gauge("dchat_tracing_failing", "1: the collector takes nothing at the moment.", int(told.is_failing))
 
 
 def trail_metrics(trails: OwnTrails) -> Iterator[Metric]:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from consensus.engine.driver import ConsensusDriver
 from consensus.engine.skew import ClockSkew
 from consensus.formats.units import NS_PER_MS
+from consensus.mempool.pool import Pool
 from consensus.node.commit_watch import SafeListener, SafeRoundListener
 from consensus.node.gossip import Gossip
 from consensus.p2p.switch import Switch
 from consensus.privval.remote import AnySigner, RemoteSigner
 from consensus.system.clock import Clock
 from consensus.system.tasks import Faults
+from dchat.config import Config
+from dchat.doors.http.views import Me
 from dchat.doors.metrics.loop_lag import LoopLag
 from dchat.node.node_metrics import NodeMetrics
 from dchat.why.desk import WhyDesk
 from dchat.why.recorder import Around, Recorder
+
+if TYPE_CHECKING:  # a node that does not trace never imports it
+    from dchat.tracing.on_node import Tracing
 
 PART = "records of heights"  # the name under which /ready tells of it
 
@@ -40,3 +47,16 @@ def remember(
     driver.add_round_listener(SafeRoundListener(PART, recorder, faults))
     driver.add_saved_listener(SafeListener(PART, recorder, faults))
     desk.running, lag.on_late = recorder.running, recorder.late
+
+
+def traced(
+    config: Config, driver: ConsensusDriver, pool: Pool, *, me: Me, clock: Clock, faults: Faults
+) -> Tracing | None:
+    """None: it is not wanted. Raises ValueError: the option names no collector."""
+    if not (config.tracing.enabled or config.observability.tracing_enabled):
+        return None
+    from dchat.tracing.on_node import Tracing
+    from dchat.tracing.tracer import Who
+
+    who = Who(node_id=me.node_id, chain_id=me.chain_id, address=me.validator_address)
+    return Tracing(config, driver, pool, who=who, moniker=me.moniker, clock=clock, faults=faults)

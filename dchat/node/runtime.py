@@ -72,10 +72,10 @@ from dchat.doors.reads.answers import Answers
 from dchat.home.errors import HomeError
 from dchat.home.home import Home
 from dchat.home.version import ENGINE_VERSION, build_version
-from dchat.node.doors import Chain, Doors, listening
+from dchat.node.doors import Chain, Doors, backfill_status, listening
 from dchat.node.node_metrics import signer_metrics
 from dchat.node.remembering import PART as RECORDS
-from dchat.node.remembering import remember
+from dchat.node.remembering import remember, traced
 from dchat.retention.disk_use import DiskUse
 from dchat.retention.retention import Policy, Retention, folders_of
 from dchat.retention.room import NoRoom, RoomOnDisk
@@ -334,6 +334,8 @@ class Node:
             self.tasks.side(on_node.TASK, self.feed.run)
         if self.keeper is not None:
             self.tasks.side(BACKUPS, self._keep_backups)
+        if self.doors.tracing is not None:
+            self.tasks.side("tracing", self.doors.tracing.run)
 
     async def _remember_state(self) -> None:
         """Else blocks among a million accounts read thousands of pages, long after a start. A step a job: the loop
@@ -456,6 +458,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
         home, config, views, watch=watch, gossip=gossip, journal=journal, evidence=evidence,
         block_events=lambda: app.block_events, retention=retention, skew=skew, trails=trails_of(home, executor, app),
         feed=feed, keeper=keeper, chain=Chain(genesis, validator_key.pub_key, app), why=desk, book=book,
+        tracing=traced(config, driver, pool, me=me, clock=clock, faults=faults),
     )  # fmt: skip
     driver.add_saved_listener(SafeListener("metrics", doors.metrics, faults))
     remember(
@@ -549,17 +552,6 @@ def storage_of(retention: Retention, keeper: Keeper | None) -> Callable[[], pb.S
         return status
 
     return told
-
-
-def backfill_status(gossip: Gossip) -> pb.BackfillStatus | None:
-    """None: no headers below a restored state are being fetched."""
-    told = gossip.backfill.metrics
-    if not told.wanted:
-        return None
-    return pb.BackfillStatus(
-        lowest_height=told.lowest, wanted_height=told.wanted, headers=told.headers,
-        waits_for=gossip.backfill.waits_for,
-    )  # fmt: skip
 
 
 def check_belongs(db: KeyValueStore, genesis: GenesisDoc, home: Home) -> None:

@@ -39,7 +39,7 @@ TITLES: Final = {
     "storage": "What is kept", "pruning": "Pruning", "trail": "Memory of how blocks were executed", "backup": "Backups",
     "abci": "Another application (ABCI)", "memory": "Memory", "loop": "The event loop", "gc": "The garbage collector",
     "part": "Parts of the node", "parts": "Parts of the node", "clock": "The clock", "signer": "The signer",
-    "process": "The process", "admin": "Administrative calls",
+    "process": "The process", "admin": "Administrative calls", "tracing": "Tracing",
 }  # fmt: skip
 
 

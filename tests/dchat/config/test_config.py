@@ -136,7 +136,6 @@ def test_the_contracts_file_loads_as_it_stands(tmp_path: Path) -> None:
             assert got == (64 if key == "write_buffer_size" else value), (section, key)
     assert loaded.warnings == (
         "validator-config.toml: [database] compaction_threads has no effect here",
-        "tracing is switched on, but this build does not trace yet",
         "[consensus] timeout_commit is 5000 ms and block_time 3000 ms: 3000 ms is used for both",
     )
 

@@ -1,0 +1,1 @@
+"""A collector for tests of tracing."""
