@@ -58,8 +58,9 @@ from dchat.home.home_lock import hold_home
 from dchat.home.version import build_version
 from dchat.node.doors import listening
 from dchat.node.errors import CannotListen
+from dchat.node.parts.options import choices_of
 from dchat.node.process import EXIT_FAILED, EXIT_OK, EXIT_USAGE, SWITCH_INTERVAL_S
-from dchat.node.runtime import check_belongs, choices_of, find_peers, moniker_of, room_of, store_options, switch_of
+from dchat.node.runtime import check_belongs, find_peers, moniker_of, room_of, store_options, switch_of
 from dchat.retention.retention import Policy
 from dchat.retention.room import NoRoom
 from dchat.statesync.doors import JoinDoors

@@ -46,7 +46,8 @@ from dchat.home.errors import HomeError
 from dchat.home.home import Home, remote_key
 from dchat.home.version import ENGINE_VERSION, build_version
 from dchat.node.errors import TooFewHandles
-from dchat.node.runtime import check_trust, core_config, pool_config, room_of, switch_config
+from dchat.node.parts.options import core_config, pool_config, switch_config
+from dchat.node.runtime import check_trust, room_of
 from dchat.sql.connection import library
 from dchat.sql.errors import SqlMissing
 from dchat.upkeep.errors import UpkeepError

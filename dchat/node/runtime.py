@@ -26,7 +26,6 @@ from chain.state.store import Stores
 from chain.trail.kept import KeptTrails
 from chain.upgrade.module import UpgradeOptions
 from consensus.abci.interface import HaltRequested
-from consensus.core.events import CoreConfig
 from consensus.documents.genesis import GenesisDoc
 from consensus.engine.driver import ConsensusDriver
 from consensus.engine.interfaces import SavedListener
@@ -34,19 +33,15 @@ from consensus.engine.skew import ClockSkew
 from consensus.evidence.pool import EvidencePool
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.verifiers import HelperVerifiers
-from consensus.formats.units import MIB, NS_PER_MS, NS_PER_S
-from consensus.mempool.admission.entry import PoolConfig
+from consensus.formats.units import MIB, NS_PER_S
 from consensus.mempool.journal import Journal
 from consensus.mempool.pool import Pool
 from consensus.node.commit_watch import CommitWatch, OnSaved, SafeListener, SafeRoundListener
-from consensus.node.engine import Choices, Engine, Kept, Machine, set_block_limits
+from consensus.node.engine import Engine, Kept, Machine, set_block_limits
 from consensus.node.gossip import Gossip
 from consensus.p2p import pex
 from consensus.p2p.addrbook import AddressBook
-from consensus.p2p.config import SwitchConfig
 from consensus.p2p.conn.address import parse_listen_address
-from consensus.p2p.conn.budget import BudgetConfig
-from consensus.p2p.conn.connection import ConnectionConfig
 from consensus.p2p.conn.node_info import NodeInfo
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.p2p.switch import Switch
@@ -74,6 +69,7 @@ from dchat.home.home import Home
 from dchat.home.version import ENGINE_VERSION, build_version
 from dchat.node.doors import Chain, Doors, backfill_status, listening
 from dchat.node.node_metrics import signer_metrics
+from dchat.node.parts.options import choices_of, switch_config
 from dchat.node.remembering import PART as RECORDS
 from dchat.node.remembering import remember, traced
 from dchat.retention.disk_use import DiskUse
@@ -108,7 +104,6 @@ from storage.options import StoreOptions
 log = structlog.get_logger(__name__)
 
 SIGNER = "signer"  # the name under which /ready tells of it
-LANES = ("chat", "currency", "bridge")
 MEMPOOL = "mempool"  # the task that admits transactions
 SUBSCRIBERS = "JSON-RPC events"
 ADMISSION = "admission"  # of one transaction, which this node could not judge
@@ -151,75 +146,6 @@ def store_options(name: str, config: Config) -> StoreOptions:
         cache_bytes=options.cache_size * MIB * CACHE_SHARES[name] // sum(CACHE_SHARES.values()),
         write_buffer_bytes=options.write_buffer_size * MIB,
         max_open_files=options.max_open_files,
-    )
-
-
-def core_config(config: Config) -> CoreConfig:
-    """The core's time-outs. block_time bounds timeout_commit: a calm chain keeps its pace."""
-    options = config.consensus
-    commit = options.timeout_commit
-    if options.create_empty_blocks:
-        commit = min(commit, options.block_time)
-    return CoreConfig(
-        timeout_propose_ms=options.timeout_propose,
-        timeout_propose_delta_ms=options.timeout_propose_delta,
-        timeout_prevote_ms=options.timeout_prevote,
-        timeout_prevote_delta_ms=options.timeout_prevote_delta,
-        timeout_precommit_ms=options.timeout_precommit,
-        timeout_precommit_delta_ms=options.timeout_precommit_delta,
-        timeout_commit_ms=commit,
-        gather_wait_ms=min(options.gather_wait, options.timeout_propose // 4),
-        create_empty_blocks=options.create_empty_blocks,
-        create_empty_blocks_interval_ms=options.block_time,
-    )
-
-
-def switch_config(config: Config) -> SwitchConfig:
-    """Raises BadAddress, ValueError."""
-    options = config.p2p
-    return SwitchConfig(
-        listen_address=config.network.listen_address,
-        external_address=options.external_address,
-        persistent_peers=tuple(config.network.bootstrap_validators),
-        seeds=tuple(options.seeds),
-        unconditional_peer_ids=frozenset(options.unconditional_peer_ids),
-        private_peer_ids=frozenset(options.private_peer_ids),
-        max_inbound_peers=options.max_inbound_peers,
-        max_outbound_peers=options.max_outbound_peers if options.pex else 0,  # else nothing dials them
-        max_peers=config.network.max_peers,
-        allow_duplicate_ip=options.allow_duplicate_ip,
-        address_book_strict=options.address_book_strict,
-        connection=ConnectionConfig(send_rate=options.send_rate, receive_rate=options.recv_rate),
-        budget=BudgetConfig(
-            cpu_percent=options.cpu_per_peer,
-            strangers_cpu_percent=options.cpu_strangers,
-            unearned_cpu_percent=options.cpu_unearned,
-            useless_max=options.useless_messages,
-        ),
-    )
-
-
-def pool_config(config: Config) -> PoolConfig:
-    options = config.mempool
-    return PoolConfig(
-        txs_max=options.size,
-        wait_ms_max=options.wait_max,
-        bytes_max=options.bytes_max,
-        tx_bytes_max=options.tx_bytes_max,
-        sender_txs_max=options.per_sender,
-        seen_max=options.seen_max,
-        lanes=LANES,
-    )
-
-
-def choices_of(home: Home, config: Config) -> Choices:
-    return Choices(
-        core=core_config(config),
-        pool=pool_config(config),
-        extra_channel=config.p2p.extra_channel,
-        watch_before_signing_ns=config.consensus.watch_before_signing * NS_PER_MS,
-        watch_heights=watch_heights(home, config),
-        indexes_events=config.index.tx_index == "kv",
     )
 
 

@@ -1,0 +1,3 @@
+"""What a node is made of, before its parts meet."""
+
+__all__ = ["options"]
