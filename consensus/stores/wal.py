@@ -388,6 +388,16 @@ class Wal:
         self._put_head_aside()
         self._remove_oldest(files_max=REMOVED_FILES_MAX)
 
+    def begin_file(self) -> None:
+        """Put the head aside, however full: whoever opens the log soon, and knows the last height, reads little."""
+        self.sync()
+        with self._file_lock:
+            self._write_buffer()
+            with self._unbroken():
+                self._head.sync()
+                if self._head_bytes:
+                    self._rotate()
+
     def _put_head_aside(self) -> None:
         self._head.close()
         self._disk.rename(self._head_path, self._aside_path(self._head_number))

@@ -22,6 +22,7 @@ from consensus.node.commit_watch import CommitWatch
 from consensus.node.gossip import Gossip
 from consensus.p2p.addrbook import AddressBook
 from consensus.p2p.conn.address import parse_listen_address
+from consensus.system.handed import Handed
 from crypto.keys import PubKey
 from dchat.app.app import DchatApplication
 from dchat.audit.trail import FILE_NAME, Trail
@@ -241,6 +242,25 @@ class Doors:
         except BaseException:
             await self.stop()
             raise
+
+    def take_from(self, handed: Handed) -> None:
+        """Before `start`: listen where the process before this one does."""
+        self.http.gate.handed = self.http.metrics_gate.handed = handed
+        if self.rpc is not None:
+            self.rpc.gate.handed = handed
+        if self.grpc is not None:
+            self.grpc.shares_port = True
+
+    async def leave(self, why: str) -> None:
+        """Nothing is answered, and nothing read, from here on: the databases may be closed. Who asks for gRPC is told
+        why until `stop`; who asks for the others waits for whoever has their sockets."""
+        leaving = [self.http.leave(why)]
+        if self.rpc is not None:
+            leaving.append(self.rpc.leave(why))
+        if self.grpc is not None:
+            leaving.append(self.grpc.leave(why))
+        await asyncio.gather(*leaving)
+        await self._views.reading.close()
 
     async def stop(self) -> None:
         """All at once: none waits for another's clients."""

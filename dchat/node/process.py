@@ -28,6 +28,7 @@ from chain.tx.units import UDCHAT_PER_DCHAT
 from chain.upgrade.plan import Plan
 from consensus.abci.interface import HaltReason, HaltRequested
 from consensus.documents.genesis import GenesisDoc
+from consensus.engine.interfaces import SavedBlock
 from consensus.node.commit_watch import SafeListener
 from consensus.p2p.conn.errors import P2PError
 from consensus.p2p.conn.node_key import NodeKey
@@ -44,7 +45,8 @@ from dchat.config.genesis_options import GENESIS_OPTIONS
 from dchat.config.models import LogSection
 from dchat.doors.http.views import host_name
 from dchat.doors.reads.errors import BadQuestion
-from dchat.handover.takeover import Before, HandOver, begin_again, take
+from dchat.handover.giving import HandOver, begin_again
+from dchat.handover.takeover import Before, take
 from dchat.home import logs
 from dchat.home.errors import AlreadyRunning, CannotTakeOver, HomeError, IdentityError
 from dchat.home.home import Home, load_genesis
@@ -92,13 +94,17 @@ def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded], t
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the loop hears it: options were read just now
     try:
         fitted = check_machine(home, config)
-        before = take(home) if takes_over else None
-        with hold_home(home):
-            process = _Process(home, loaded, reload, fitted, before)
+        before = None
+        if takes_over:
+            _settle_memory()  # now: it takes longer than all that is to be done between two blocks
+            before = take(home)
+        with contextlib.ExitStack() as held:
+            held.enter_context(hold_home(home))
+            process = _Process(home, loaded, reload, fitted, before, let_go=held.close)
             code = uvloop.run(process.main())
             if process.successor is not None:
                 become(*process.successor, home, process.halt_height)
-        if code == EXIT_OK and process.given_to is not None and not process.given_to.give():
+        if process.is_refused:
             begin_again()
         return code
     except (
@@ -143,9 +149,11 @@ def advice(home: Home, reason: str) -> str:
 
 class _Process:
     def __init__(
-        self, home: Home, loaded: Loaded, reload: Callable[[], Loaded], fitted: Config, before: Before | None
-    ) -> None:
-        """fitted: the options as this machine lets them be. before: the process that handed the home over."""
+        self, home: Home, loaded: Loaded, reload: Callable[[], Loaded], fitted: Config, before: Before | None,
+        let_go: Callable[[], None],
+    ) -> None:  # fmt: skip
+        """fitted: the options as this machine lets them be. before: the process that handed the home over. let_go: of
+        the home's lock."""
         self._home, self._loaded, self._reload, self._fitted = home, loaded, reload, fitted
         self._parts: Parts | None = None  # of the node, once there is one
         self._ended: asyncio.Future[tuple[int, str]] | None = None
@@ -153,10 +161,12 @@ class _Process:
         self._halt: HaltRequested | None = None
         self._stop_failed = ""
         self._broken: tuple[int, str] | None = None  # of a database; whatever else ends this process then, this is why
-        self._before = before
-        self.given_to: HandOver | None = None  # the home is handed over
+        self._before, self._let_go = before, let_go
+        self._away_ms = self._peers_then = 0
+        self.is_refused = False  # the home was let go, and nobody runs on it
         self.successor: tuple[Swap, OpenBinary] | None = None  # the binary that is to take this process's place
         self.halt_height = 0
+        self._is_left = False  # to the next process
         self._audit = Trail(home.root / FILE_NAME)
         self._told: dict[str, int | str] = {"code": EXIT_FAILED, "reason": "it failed: the log says why"}
 
@@ -169,7 +179,7 @@ class _Process:
         home, config = self._home, self._fitted
         for warning in self._loaded.warnings:
             log.warning("an option was taken otherwise than it reads", option=warning)
-        genesis, node_key = load_genesis(home, note=True), NodeKey.load(home.node_key)
+        genesis, node_key = load_genesis(home, note=self._before is None), NodeKey.load(home.node_key)
         validator_key = node_key_of(home, config, node_key)
         signer = "remote" if isinstance(validator_key, RemoteKey) else config.hsm.kind or "file"
         address = validator_key.pub_key.address.hex().upper()
@@ -185,7 +195,7 @@ class _Process:
             pid=os.getpid(),
             native=native.state(),
         )
-        if not await self._join(genesis, node_key, validator_key):
+        if self._before is None and not await self._join(genesis, node_key, validator_key):
             return EXIT_OK
         try:
             node = await Node.open(
@@ -198,29 +208,34 @@ class _Process:
                 upgrade_options=options_of(config, self._swap),
                 on_halt=self._halted,
                 on_broken=lambda error: self._broke(loop, error),
+                handed=None if self._before is None else self._before.sockets,
             )
         except HaltRequested as halt:
             return self._not_this_build(halt)
         _warn_about_genesis(config, node)
+        if self._before is not None:
+            node.tasks.side("notes when it takes part", lambda: self._note_begin(node))
         try:
             await node.start(at_once=self._before is not None)
             self._parts = Parts(node.switch, node.doors.rate, node.views.thresholds, node.room)
             node.doors.admin.reload, node.doors.admin.set_log = self._reload_asked, self._log_asked
-            _settle_memory()
+            if self._before is None:
+                _settle_memory()
             self._begin_own_tasks(node, validator_key)
             handing = await self._hand_over_when_asked(node)
             code, reason = await self._ended
             self._told = {"code": code, "reason": reason}
-            await handing.close()
-            if handing.asked is not None and code == EXIT_OK:
-                self.given_to = handing
+            handing.close()
+            if handing.asked is not None and code == EXIT_OK and self._halt is None:
+                return await self._give(node, handing)
             if self._halt is not None:
                 code = await self._after_halt(node, self._halt)
             elif code == EXIT_CONSENSUS_FAILURE:
                 await asyncio.to_thread(node.save_trails)
         finally:
-            await self._stop(node)
-            self._audit.note("node stopped", **self._told)
+            if not self._is_left:
+                await self._stop(node)
+                self._audit.note("node stopped", **self._told)
         if self.successor is not None:
             return code
         if code:
@@ -273,19 +288,61 @@ class _Process:
             validators = driver.state.validators
             return len(validators) > 0 and validators.proposer_of(0).address == address
 
-        handing = HandOver(self._home, is_ours_next=is_ours_next, end=lambda: self._end(EXIT_OK, "handed over"))
+        def is_hasty(saved: SavedBlock) -> bool:
+            return node.pool.size > 0 or saved.state.app_hash != saved.block.header.app_hash
+
+        handing = HandOver(
+            self._home, is_ours_next=is_ours_next, is_hasty=is_hasty, prepare=node.prepare_to_leave,
+            end=lambda: self._end(EXIT_OK, "handed over"),
+        )  # fmt: skip
         driver.add_saved_listener(SafeListener("hand-over", handing, node.views.faults))
         before = self._before
         if before is not None:
 
             async def tell() -> None:
                 await node.gossip.begun.wait()
-                away_ms = before.say_running()
-                log.info("took over", height=driver.state.last_block_height, away_ms=away_ms)
+                before.say_running()
+                unused = before.sockets.close()
+                log.info(
+                    "took over", height=driver.state.last_block_height, away_ms=self._away_ms,
+                    closing_ms=before.closing_ms, peers=self._peers_then, unused_sockets=unused or None,
+                )  # fmt: skip
 
             node.tasks.side("tell the process before", tell)
         await handing.open()
         return handing
+
+    async def _note_begin(self, node: Node) -> None:
+        assert self._before is not None
+        await node.gossip.begun.wait()
+        self._away_ms, self._peers_then = self._before.away_ms(), len(node.switch.peers)
+
+    async def _give(self, node: Node, handing: HandOver) -> int:
+        """The next process is here: leave the home to it, and end when it runs. Returns the exit code."""
+        self._is_left = True
+        handing.say_leaves(node.listening())
+        if handing.version == 1:  # it binds anew
+            await node.doors.stop()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await node.leave("this process hands over to the next one: ask again")
+            self._audit.note("node stopped", **self._told)
+            self._let_go()
+        except Exception as error:
+            log.error("could not leave the home to the next process", exc_info=error)
+            handing.say_no(f"it did not stop cleanly: {last_words(error)}")
+            self.is_refused = True
+            return EXIT_FAILED
+        self.is_refused = not await handing.give()
+        if self.is_refused:
+            return EXIT_FAILED
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await node.stop_left()
+        except Exception as error:  # of connections: the home is another's
+            log.warning("what was left did not stop cleanly", error=repr(error))
+        log.info("stopped", reason="handed over")
+        return EXIT_OK
 
     async def _stop(self, node: Node) -> None:
         try:

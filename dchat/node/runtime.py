@@ -14,8 +14,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,12 +46,15 @@ from consensus.p2p.addrbook import AddressBook
 from consensus.p2p.conn.address import parse_listen_address
 from consensus.p2p.conn.node_info import NodeInfo
 from consensus.p2p.conn.node_key import NodeKey
+from consensus.p2p.conn.sockets import TcpSockets
 from consensus.p2p.switch import Switch
+from consensus.privval.channel import SignerAddress
 from consensus.privval.errors import SignerLinkLost
 from consensus.privval.remote import AwayKey, RemoteSigner
 from consensus.statesync.chunks import ChunkFolder
 from consensus.system.clock import Clock, LoopClock, ThreadWorkers, Workers, steady_clock
 from consensus.system.disk import OsDisk
+from consensus.system.handed import Handed, listening_sockets
 from consensus.system.tasks import Faults, Tasks
 from crypto.keys import PrivKey, PubKey
 from dchat.app.app import DchatApplication
@@ -110,6 +115,7 @@ ADMISSION = "admission"  # of one transaction, which this node could not judge
 GENESIS_KEY = b"g"  # in the database `state`: the hash of the genesis
 CACHE_SHARES = {"blocks": 1, "state": 1, "app": 2}  # execution reads `app` at random; the others go by height
 DATABASES = tuple(CACHE_SHARES)
+BEHIND_ALL = (b"\xff" * 64, b"\xff" * 65)  # keys that no database has: nothing is merged there
 
 
 @dataclass
@@ -121,18 +127,29 @@ class Databases:
     app: KeyValueStore
 
     @staticmethod
-    def open(folder: Path, config: Config, on_broken: OnBroken | None = None) -> Databases:
-        """on_broken: told of each read that finds damage, and of a write that failed. Raises StorageError."""
-        opened: list[KeyValueStore] = []
-        try:
-            for name in DATABASES:
-                options = store_options(name, config)
-                opened.append(open_store(config.database.backend, folder / name, options, on_broken=on_broken))
-        except BaseException:
-            for store in opened:
-                store.close()
-            raise
-        return Databases(*opened)
+    def open(
+        folder: Path, config: Config, on_broken: OnBroken | None = None, *, side_by_side: bool = False
+    ) -> Databases:
+        """on_broken: told of each read that finds damage, and of a write that failed. side_by_side: all at once, which
+        takes as long as the slowest. Raises StorageError."""
+
+        def opened(name: str) -> KeyValueStore:
+            options = store_options(name, config)
+            return open_store(config.database.backend, folder / name, options, on_broken=on_broken)
+
+        with ThreadPoolExecutor(len(DATABASES) if side_by_side else 1, "opens") as threads:
+            tries = [threads.submit(opened, name) for name in DATABASES]
+        if (failed := next(filter(None, (one.exception() for one in tries)), None)) is not None:
+            for one in tries:
+                if one.exception() is None:
+                    one.result().close()
+            raise failed
+        return Databases(*(one.result() for one in tries))
+
+    def put_into_tables(self) -> None:
+        """What lies in logs, which the next to open them would read through."""
+        for store in (self.blocks, self.state, self.app):
+            store.compact(*BEHIND_ALL)
 
     def close(self) -> None:
         for store in (self.blocks, self.state, self.app):
@@ -162,6 +179,7 @@ class Given:
     upgrade_options: UpgradeOptions | None
     on_halt: Callable[[HaltRequested], None]
     on_broken: OnBroken
+    handed: Handed | None = None
 
 
 @dataclass(kw_only=True)
@@ -193,6 +211,7 @@ class Node:
     room: RoomOnDisk
     why: WhyDesk
     tasks: Tasks
+    _leaving: asyncio.Task[None] | None = None
 
     @staticmethod
     async def open(
@@ -206,18 +225,20 @@ class Node:
         upgrade_options: UpgradeOptions | None = None,
         on_halt: Callable[[HaltRequested], None] = lambda halt: None,
         on_broken: OnBroken = lambda error: None,
+        handed: Handed | None = None,
     ) -> Node:
         """Open the databases and bring them to one height.
 
         on_halt: the application wants no more blocks; consensus was left. on_broken: what was read from the disk is
-        not what was written, or a write failed; told in the thread that did. Raises StorageError, HomeError,
-        EngineError, SignerError, HaltRequested (this build is not for this state).
+        not what was written, or a write failed; told in the thread that did. handed: from the process before, where
+        this one takes over. Raises StorageError, HomeError, EngineError, SignerError, HaltRequested (this build is not
+        for this state).
         """
         given = Given(
             home=home, config=config, genesis=genesis, node_key=node_key, validator_key=validator_key, fatal=fatal,
-            upgrade_options=upgrade_options, on_halt=on_halt, on_broken=on_broken,
+            upgrade_options=upgrade_options, on_halt=on_halt, on_broken=on_broken, handed=handed,
         )  # fmt: skip
-        databases = Databases.open(home.databases, config, on_broken)
+        databases = Databases.open(home.databases, config, on_broken, side_by_side=handed is not None)
         workers = ThreadWorkers()
         try:
             node = await _wire(given, databases, workers)
@@ -290,6 +311,50 @@ class Node:
         await self.gossip.begun.wait()
         await self.journal.run()
 
+    async def prepare_to_leave(self) -> None:
+        """So that the next process opens what is here in moments; this one goes on."""
+        await self.workers.run(self.databases.put_into_tables)
+        await self.workers.run_disk(self.engine.wal.begin_file)
+
+    def listening(self) -> list[socket.socket]:
+        """Duplicates of the sockets on which the next process can go on: the library of gRPC takes none, and a signer
+        is to come anew."""
+        own = {self.doors.grpc.port if self.doors.grpc is not None else 0}
+        if isinstance(self.engine.signer, RemoteSigner):
+            own.add(SignerAddress.parse(self.config.validator.priv_validator_laddr).port)
+        found = listening_sockets()
+        kept = [one for one in found if one.getsockname()[1] not in own]
+        for one in found:
+            if one not in kept:
+                one.close()
+        return kept
+
+    async def leave(self, why: str) -> None:
+        """Everything that uses a file of the home stops, and the files are closed: every millisecond is one in which
+        this validator does not vote. `stop` ends what is left: the clients, who are told `why`, and peers' last bytes.
+        Raises what a part failed with: the home is not free then."""
+        names = self.tasks.names - {MEMPOOL}
+        await asyncio.gather(*(self.tasks.stop(name) for name in names))
+        self._leaving = asyncio.create_task(self.switch.stop(), name="peers' last bytes")
+        await asyncio.gather(self.doors.leave(why), self.gossip.stop(), self.driver.stop())
+        await asyncio.gather(self.retention.pruner.stop(), self.snapshots.stop())
+        if isinstance(self.engine.signer, RemoteSigner):
+            await self.engine.signer.door.close()
+        await self.tasks.stop()
+        await self.journal.close()
+        self._close_files()
+
+    def _close_files(self) -> None:
+        self.workers.close()
+        self.why.close()
+        self.engine.close()
+        self.databases.close()
+
+    async def stop_left(self) -> None:
+        """After `leave`."""
+        assert self._leaving is not None
+        await asyncio.gather(self.doors.stop(), self._leaving)
+
     async def stop(self) -> None:
         """Stop in the order of the docstring; every step is tried, the first error is raised at the end."""
         errors: list[Exception] = []
@@ -342,7 +407,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     cache_bytes = config.database.state_cache_size * MIB
     stores = Stores(databases.app, cache_bytes=cache_bytes, on_corrupted=given.on_broken)
     app = application(given, stores, Shelf(disk, home.snapshots))
-    switch = switch_of(config, given.node_key, genesis)
+    switch = switch_of(config, given.node_key, genesis, given.handed)
     engine = await Engine.open(
         app, genesis, key=validator_key, switch=switch, software=build_version(), fatal=given.fatal,
         on_halt=given.on_halt, choices=choices_of(home, config),
@@ -386,6 +451,8 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
         feed=feed, keeper=keeper, chain=Chain(genesis, validator_key.pub_key, app), why=desk, book=book,
         tracing=traced(config, driver, pool, me=me, clock=clock, faults=faults),
     )  # fmt: skip
+    if given.handed is not None:
+        doors.take_from(given.handed)
     driver.add_saved_listener(SafeListener("metrics", doors.metrics, faults))
     remember(
         desk, driver, address=validator_key.pub_key.address, clock=clock, switch=switch, gossip=gossip, skew=skew,
@@ -428,7 +495,7 @@ def moniker_of(config: Config) -> str:
     return config.validator.moniker or host_name()
 
 
-def switch_of(config: Config, node_key: NodeKey, genesis: GenesisDoc) -> Switch:
+def switch_of(config: Config, node_key: NodeKey, genesis: GenesisDoc, handed: Handed | None = None) -> Switch:
     at = config.network.rpc_listen_address
     told = f"tcp://{parse_listen_address(at).host_port}" if at else ""
     tx_index = "on" if config.index.tx_index == "kv" else "off"
@@ -436,7 +503,8 @@ def switch_of(config: Config, node_key: NodeKey, genesis: GenesisDoc) -> Switch:
         node_key.id, "", genesis.chain_id, ENGINE_VERSION, b"", moniker_of(config), tx_index=tx_index,
         rpc_address=told, genesis_hash=genesis_digest(genesis),
     )  # fmt: skip
-    return Switch(switch_config(config), node_key=node_key, node_info=info, clock=steady_clock())
+    sockets = TcpSockets(handed)
+    return Switch(switch_config(config), node_key=node_key, node_info=info, sockets=sockets, clock=steady_clock())
 
 
 def find_peers(switch: Switch, home: Home, config: Config, chance: random.Random) -> AddressBook:

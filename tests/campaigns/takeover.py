@@ -4,7 +4,7 @@ No two signatures of one height, round and step, ever; each new process takes pa
 lack are counted, and how long nobody voted. It fails at a double signature, at a process that does not take over, and
 where more votes are missed than --missed allows.
 
-    scripts/campaign takeover [--times 100] [--rate 20] [--missed 0] [--fast]
+    scripts/campaign takeover [--times 100] [--rate 20] [--missed 0] [--fast] [--host 127.0.0.9]
 """
 
 from __future__ import annotations
@@ -102,17 +102,18 @@ async def hand_over_again_and_again(net: Testnet, *, times: int, rate: float) ->
 async def main(options: argparse.Namespace) -> None:
     with folder_of("takeover") as folder:
         home = folder / "network"
-        with Testnet(home, *(["--fast"] if options.fast else [])) as net:
+        flags = [*(["--fast"] if options.fast else []), *(["--host", options.host] if options.host else [])]
+        with Testnet(home, *flags) as net:
             handed = await hand_over_again_and_again(net, times=options.times, rate=options.rate)
             await net.check_agreement()
             async with Client(net.grpc(1)) as client:
                 height = (await client.status()).latest_block_height
         slots, twice = double_signatures(net.homes)
-    if twice:
-        raise CampaignFailed(f"signed twice: {twice}")
-    say(f"{slots} signatures in {height} heights, none twice; {handed}")
-    if handed.missed > options.missed:
-        raise CampaignFailed(f"{handed.missed} votes missed; allowed: {options.missed}")
+        if twice:
+            raise CampaignFailed(f"signed twice: {twice}")
+        say(f"{slots} signatures in {height} heights, none twice; {handed}")
+        if handed.missed > options.missed:
+            raise CampaignFailed(f"{handed.missed} votes missed; allowed: {options.missed}")
 
 
 if __name__ == "__main__":
@@ -122,5 +123,6 @@ if __name__ == "__main__":
     parser.add_argument("--times", type=int, default=100, help="hand-overs (default 100)")
     parser.add_argument("--rate", type=float, default=20.0, help="payments a second (default 20)")
     parser.add_argument("--missed", type=int, default=0, help="votes that may be missed in all (default 0)")
+    parser.add_argument("--host", help="where the network listens, as 127.0.0.9, beside others on this machine")
     parser.add_argument("--fast", action="store_true", help="blocks as fast as they come")
     run_campaign(main(parser.parse_args()))

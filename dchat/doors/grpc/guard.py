@@ -212,11 +212,15 @@ class Guard:
         self.answers = Room("answers", ANSWERS_BYTES_MAX)
         self.counts: Counter[str] = Counter()  # by status
         self.cut: Counter[str] = Counter()  # connections that were ended, by why
+        self.leaves = ""  # why nothing is answered any more
+        self._running: set[asyncio.Task[Any]] = set()
 
     # ------------------------------------------------------------------------------------------ around each call
 
     def enter(self, context: Context, *, cost: int) -> str:
-        """Count a call that came in; returns its client. Raises Busy."""
+        """Count a call that came in; returns its client. Raises Busy, NotServing."""
+        if self.leaves:
+            raise NotServing(self.leaves)
         client = client_at(context.peer())
         try:
             self._rate.take(client, cost=cost)
@@ -224,7 +228,24 @@ class Guard:
             self._cut(context.peer(), client, "flooding")
             raise
         self.occupy(client, self.open_calls)
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
         return client
+
+    def leave(self, why: str) -> None:
+        """From now on each call, and each that runs, is UNAVAILABLE, with this reason: what it would read is closed."""
+        self.leaves = why
+        for task in self._running:
+            task.cancel()
+
+    def left(self, context: Context) -> None:
+        """Of a call that was cancelled: tell its client why, where we did it. Raises CancelledError: it left."""
+        if not self.leaves:
+            raise asyncio.CancelledError
+        with contextlib.suppress(Ended):
+            self.fail(context, NotServing(self.leaves))
 
     @staticmethod
     def occupy(client: str, slots: Slots) -> None:

@@ -10,6 +10,7 @@ and reflection too.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
@@ -128,13 +129,20 @@ class _Method:
                 self._guard.fail(context, error)
         except Ended:
             return b""
+        except asyncio.CancelledError:
+            self._guard.left(context)
+            return b""
         return data
 
     async def _tell(self, _: object, context: Context) -> AsyncIterator[bytes]:
-        with contextlib.suppress(Ended):
+        try:
             async with contextlib.aclosing(self._told(context)) as told:
                 async for data in told:
                     yield data
+        except Ended:
+            pass
+        except asyncio.CancelledError:
+            self._guard.left(context)
 
     async def _told(self, context: Context) -> AsyncGenerator[bytes]:
         client, request = await self._take(context, is_stream=True)
@@ -150,9 +158,13 @@ class _Method:
 
     async def _write(self, _: object, context: Context) -> None:
         """A behaviour that writes its few and small answers itself (health)."""
-        with contextlib.suppress(Ended):
+        try:
             _, request = await self._take(context, is_stream=True)
             await self._behaviour(request, context)
+        except Ended:
+            pass
+        except asyncio.CancelledError:
+            self._guard.left(context)
 
     def _place(self, answer: Any) -> str:
         """Where a stream stands, for who goes on later."""

@@ -18,6 +18,7 @@ from grpc_health.v1._async import HealthServicer as AsyncHealthServicer  # publi
 from grpc_reflection.v1alpha import reflection
 
 from consensus.p2p.conn.address import parse_listen_address
+from consensus.system.handed import share_port
 from dchat.config.models import GrpcSection
 from dchat.doors.certificates import Certificates, Pem
 from dchat.doors.grpc.connections import GrpcConnections
@@ -97,11 +98,13 @@ class GrpcServer:
         self.methods = self.registered.methods  # by path, for other doors too, whether this one is opened or not
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.registered)  # type: ignore[no-untyped-call]
         self.port = 0
+        self.shares_port = False  # with the process that it takes over from, for as long as both are here
 
     async def start(self) -> int:
         """Listen; returns the port. Raises OSError when it is taken."""
         address = self._options.listen_address
-        await _check_free(address)
+        if not self.shares_port:
+            await _check_free(address)
         server = self._server = self._make_server()
         try:
             if self._tls is not None:
@@ -128,13 +131,20 @@ class GrpcServer:
             interceptors=[
                 ReadsRequests(self.guard, costs=self._costs, guarded=frozenset(self._services), large=self._large)
             ],
-            options=server_options(self._options, self._connections_max),
+            options=server_options(self._options, self._connections_max, shares_port=self.shares_port),
             maximum_concurrent_rpcs=open_calls_max(self._options),
         )
         self.registered.serve(server)
         if self._options.reflection:
             reflection.enable_server_reflection((*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         return server
+
+    async def leave(self, why: str) -> None:
+        """Answer each call that it cannot be answered, until `stop`; the next process may listen here meanwhile."""
+        self.guard.leave(why)
+        if self._server is not None and not share_port(self.port):
+            log.warning("the next process cannot listen for gRPC before this one has ended", port=self.port)
+        await self._health.enter_graceful_shutdown()
 
     async def stop(self, grace_s: float = 1.0) -> None:
         """Answer no more, let running calls finish for `grace_s`."""
@@ -187,12 +197,12 @@ def credentials_of(tls: Certificates) -> grpc.ServerCredentials:
     return grpc.dynamic_ssl_server_credentials(configuration(told[0]), newest, tls.asks_clients)
 
 
-def server_options(options: GrpcSection, connections_max: int) -> list[tuple[str, int]]:
+def server_options(options: GrpcSection, connections_max: int, *, shares_port: bool = False) -> list[tuple[str, int]]:
     """What the library is told, so that it holds little before our code has a say: `dchat.doors.grpc.guard`."""
     return [
         ("grpc.max_receive_message_length", options.message_bytes_max),
         ("grpc.max_send_message_length", -1),  # a block of the format's limit must fit
-        ("grpc.so_reuseport", 0),  # two nodes on one port are a mistake, not a cluster
+        ("grpc.so_reuseport", int(shares_port)),  # else two nodes on one port are a mistake, not a cluster
         ("grpc.max_allowed_incoming_connections", connections_max),
         ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
         ("grpc.http2.lookahead_bytes", LOOKAHEAD_BYTES),

@@ -23,6 +23,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
 from consensus.formats.units import MIB
+from consensus.system.handed import Handed
 from consensus.system.log_limit import LogLimit
 from consensus.system.tasks import Faults
 from dchat.doors.certificates import Certificates
@@ -172,6 +173,7 @@ class Gate:
         self._by_client: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sockets: list[socket.socket] = []
+        self.handed = Handed()  # where the process before this one listened
 
     @property
     def size(self) -> int:
@@ -185,8 +187,11 @@ class Gate:
         loop = asyncio.get_running_loop()
         flags = socket.AI_PASSIVE
         found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=flags)
+        self._sockets += self.handed.take(list(dict.fromkeys(address for *_, address in found)))
+        for one in self._sockets:
+            one.setblocking(False)
         try:
-            for family, kind, proto, _, address in dict.fromkeys(found):
+            for family, kind, proto, _, address in {} if self._sockets else dict.fromkeys(found):
                 self._sockets.append(_bound(family, kind, proto, address))
         except OSError:
             self._close_sockets()

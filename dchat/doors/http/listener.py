@@ -86,6 +86,8 @@ class Listener(ABC):
         self.slots = Slots(f"{name} requests", bounds.requests_max)
         self.gate = Gate(f"{name} door", bounds.connections_max, faults, proxies=rate.proxies)
         self._runners: list[web.AppRunner] = []
+        self.leaves = ""  # why nothing is answered any more
+        self._answering: dict[asyncio.Task[Any], Connection] = {}
         self._quiet = quiet_logger()
 
     @abstractmethod
@@ -143,10 +145,31 @@ class Listener(ABC):
         for runner in self._runners:
             await runner.cleanup()
 
+    async def leave(self, why: str) -> None:
+        """Accept no more, and answer each request, those that run too, that it cannot be answered; until `stop`."""
+        self.leaves = why
+        await self.gate.close()
+        for task, connection in self._answering.items():
+            if not connection.is_patient:  # a WebSocket is closed by who has it
+                task.cancel()
+
+    def has_left(self) -> bool:
+        return bool(self.leaves)
+
+    def _left(self) -> web.Response:
+        answer = web.json_response({"error": self.leaves}, status=503, headers={"Retry-After": "1"})
+        answer.force_close()
+        return answer
+
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         connection = connection_of(request)
+        if self.has_left():
+            return self._left()
         connection.requests += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._answering[task] = connection
         proxies, host = self._rate.proxies, request.remote or ""
         if is_proxied := proxies.has(host):  # whoever asks for `remote` from here on is told of the client
             request = request.clone(remote=proxies.asker(host, request.headers.getall("X-Forwarded-For", ())))
@@ -157,7 +180,12 @@ class Listener(ABC):
                 return web.Response(status=503, text=f"{error}\n", headers={"Retry-After": "1"})
             connection.gate.cut(connection, str(error))
             raise ConnectionError(str(error)) from None
+        except asyncio.CancelledError:
+            if not self.has_left() or connection.is_patient:
+                raise
+            return self._left()
         finally:
+            del self._answering[task]
             connection.requests -= 1
 
 
@@ -240,6 +268,10 @@ class HttpListener(Listener):
         )
         log.info("opened the metrics port", host=host, port=bound, tls=tls is not None)
         return bound
+
+    async def leave(self, why: str) -> None:
+        await self.metrics_gate.close()
+        await super().leave(why)
 
     async def stop(self) -> None:
         await asyncio.gather(self.gate.close(), self.metrics_gate.close())

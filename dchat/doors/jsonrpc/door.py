@@ -94,6 +94,7 @@ class TakesOver(Protocol):
     """`dchat.doors.jsonrpc.websocket.Sockets`."""
 
     async def serve(self, request: web.Request, door: JsonRpcDoor) -> web.StreamResponse: ...
+    def leave(self) -> None: ...
     async def close(self) -> None: ...
 
 
@@ -143,6 +144,11 @@ class JsonRpcDoor(Listener):
         bound = await self.listen(self.gate, routes, host, port, tls=self._tls, names=names)
         log.info("opened the JSON-RPC door", host=host, port=bound, tls=self._tls is not None)
         return bound
+
+    async def leave(self, why: str) -> None:
+        if self._sockets is not None:
+            self._sockets.leave()
+        await super().leave(why)
 
     async def stop(self) -> None:
         """Subscribers are told."""

@@ -177,11 +177,15 @@ class Sockets:
                 async with asyncio.timeout(CLOSE_S):
                     await ws.close()
 
-    async def close(self) -> None:
-        """The node stops: subscriptions are told, connections are closed."""
+    def leave(self) -> None:
+        """The node stops: subscriptions are told, connections are about to close."""
         self._hub.close()
         for socket in self.open:
             socket.close()
+
+    async def close(self) -> None:
+        """`leave`, and wait for their clients."""
+        self.leave()
         if self.open:
             self._none_open.clear()
             with contextlib.suppress(TimeoutError):

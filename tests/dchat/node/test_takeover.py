@@ -73,7 +73,7 @@ def test_a_home_goes_from_process_to_process(network: Network, tmp_path: Path) -
         stranger.sendall(b"x" * 10_000)
         assert stranger.recv(100).startswith(b"no ")
     with ask(path) as leaver:  # asks, is given the home, and is gone
-        leaver.sendall(b"takeover 1\n")
+        leaver.sendall(b"takeover 2\n")
         told = b""
         while b"yours " not in told:
             piece = leaver.recv(100)
