@@ -43,24 +43,25 @@ class Handed:
 
 def listening_sockets() -> list[socket.socket]:
     """A duplicate of each TCP socket that listens in this process, whichever library opened it."""
-    found = []
+    found: dict[int, socket.socket] = {}  # by inode: a number may be a duplicate's by the time that it is looked at
     with contextlib.suppress(OSError):
         for name in sorted(os.listdir(HANDLES), key=int):
             with contextlib.suppress(OSError):  # closed meanwhile, or no socket
-                found += _listens(int(name))
-    return found
+                status = os.fstat(int(name))
+                is_new = stat.S_ISSOCK(status.st_mode) and status.st_ino not in found
+                if is_new and (one := _listening(int(name))) is not None:
+                    found[status.st_ino] = one
+    return list(found.values())
 
 
-def _listens(handle: int) -> list[socket.socket]:
-    """Raises OSError."""
-    if not stat.S_ISSOCK(os.fstat(handle).st_mode):
-        return []
+def _listening(handle: int) -> socket.socket | None:
+    """A duplicate, where it is a TCP socket that does. Raises OSError."""
     one = socket.socket(fileno=os.dup(handle))
     is_tcp = one.family in (socket.AF_INET, socket.AF_INET6) and one.type == socket.SOCK_STREAM
     if is_tcp and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        return [one]
+        return one
     one.close()
-    return []
+    return None
 
 
 def share_port(port: int) -> bool:

@@ -88,7 +88,7 @@ def _take(home: Home, connection: socket.socket, version: int, sockets: list[soc
         if told == OTHER_WORDS:
             return None
         if not told.startswith(b"wait "):
-            raise CannotTakeOver(f"the process on {home.root} does not hand over: {text_of(told)}")
+            raise CannotTakeOver(f"the process on {home.root} does not hand over: {text_of(told) or 'it ended'}")
         log.info("waits for the process that runs here to hand over", height=text_of(told).partition(" ")[2])
         connection.settimeout(WAIT_S + CLOSING_S)
         told = read_line(connection, sockets)

@@ -338,7 +338,7 @@ class _Process:
             return EXIT_FAILED
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
-                await node.stop_left()
+                await node.stop()
         except Exception as error:  # of connections: the home is another's
             log.warning("what was left did not stop cleanly", error=repr(error))
         log.info("stopped", reason="handed over")

@@ -350,13 +350,12 @@ class Node:
         self.engine.close()
         self.databases.close()
 
-    async def stop_left(self) -> None:
-        """After `leave`."""
-        assert self._leaving is not None
-        await asyncio.gather(self.doors.stop(), self._leaving)
-
     async def stop(self) -> None:
-        """Stop in the order of the docstring; every step is tried, the first error is raised at the end."""
+        """Stop in the order of the docstring; every step is tried, the first error is raised at the end. After `leave`:
+        what that left."""
+        if self._leaving is not None:
+            await asyncio.gather(self.doors.stop(), self._leaving)
+            return
         errors: list[Exception] = []
         for name in sorted(self.tasks.names - {MEMPOOL}):  # whom the doors serve waits for the mempool
             await self.tasks.stop(name)

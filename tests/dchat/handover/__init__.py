@@ -1,0 +1,1 @@
+"""Hand-over: what two processes say to each other."""
