@@ -254,7 +254,7 @@ class Doors:
     async def leave(self, why: str) -> None:
         """Nothing is answered, and nothing read, from here on: the databases may be closed. Who asks for gRPC is told
         why until `stop`; who asks for the others waits for whoever has their sockets."""
-        leaving = [self.http.leave(why)]
+        leaving = [self.http.leave(why), self.admin_socket.stop()]
         if self.rpc is not None:
             leaving.append(self.rpc.leave(why))
         if self.grpc is not None:
