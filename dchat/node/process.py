@@ -58,6 +58,7 @@ from dchat.node.errors import CannotListen, CannotUpgrade, TooFewHandles
 from dchat.node.joining import Joining
 from dchat.node.preflight import check_machine
 from dchat.node.readiness import Announcer, Preparation
+from dchat.node.rehearsal import rehearse_opening
 from dchat.node.runtime import Node, join_by_snapshot
 from dchat.node.upgrade import EXIT_UPGRADE, OpenBinary, Swap, become, options_of, write_info
 from dchat.reload.changes import Changed, Parts, changed
@@ -96,6 +97,7 @@ def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded], t
         fitted = check_machine(home, config)
         before = None
         if takes_over:
+            uvloop.run(rehearse_opening(home, fitted, load_genesis(home), options_of(fitted, Swap.of(home, config))))
             _settle_memory()  # now: it takes longer than all that is to be done between two blocks
             before = take(home)
         with contextlib.ExitStack() as held:
@@ -181,20 +183,7 @@ class _Process:
             log.warning("an option was taken otherwise than it reads", option=warning)
         genesis, node_key = load_genesis(home, note=self._before is None), NodeKey.load(home.node_key)
         validator_key = node_key_of(home, config, node_key)
-        signer = "remote" if isinstance(validator_key, RemoteKey) else config.hsm.kind or "file"
-        address = validator_key.pub_key.address.hex().upper()
-        audit_head = self._audit.note(
-            "node started", version=build_version(), chain_id=genesis.chain_id, signs_as=address, signer=signer
-        )
-        log.info(
-            "started",
-            audit_head=audit_head,
-            version=build_version(),
-            chain_id=genesis.chain_id,
-            home=str(home.root),
-            pid=os.getpid(),
-            native=native.state(),
-        )
+        self._say_started(genesis, validator_key)
         if self._before is None and not await self._join(genesis, node_key, validator_key):
             return EXIT_OK
         try:
@@ -244,6 +233,22 @@ class _Process:
             return logs.last_line(EXIT_FAILED, self._stop_failed)
         log.info("stopped", reason=reason)
         return code
+
+    def _say_started(self, genesis: GenesisDoc, validator_key: PrivKey | AwayKey) -> None:
+        signer = "remote" if isinstance(validator_key, RemoteKey) else self._fitted.hsm.kind or "file"
+        address = validator_key.pub_key.address.hex().upper()
+        audit_head = self._audit.note(
+            "node started", version=build_version(), chain_id=genesis.chain_id, signs_as=address, signer=signer
+        )
+        log.info(
+            "started",
+            audit_head=audit_head,
+            version=build_version(),
+            chain_id=genesis.chain_id,
+            home=str(self._home.root),
+            pid=os.getpid(),
+            native=native.state(),
+        )
 
     async def _join(self, genesis: GenesisDoc, node_key: NodeKey, validator_key: PrivKey | AwayKey) -> bool:
         """By a snapshot, where that is wanted. False: the process was told to stop meanwhile."""

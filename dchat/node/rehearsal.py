@@ -1,4 +1,4 @@
-"""Rehearsing an upgrade on a copy of a node's own state.
+"""Rehearsing on a copy of a node's own state: an upgrade, or only that this build opens what another one has.
 
 The build that runs this is the new one. It copies the databases while the node may be running, takes the copy back some
 blocks, carries out the upgrade there, and executes the blocks after it again by the new rules. The node's own files are
@@ -9,27 +9,71 @@ Source: known failures 16 and 17.
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 import time
 from collections.abc import Callable, Generator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
+
 from chain.state.store import Stores
+from chain.upgrade.module import UpgradeOptions
 from chain.upgrade.plan import Plan
+from consensus.abci.interface import HaltRequested
 from consensus.abci.requests import block_request
+from consensus.documents.genesis import GenesisDoc
 from consensus.formats.units import NS_PER_MS
+from consensus.p2p.conn.node_key import NodeKey
 from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
+from consensus.system.errors import EngineError
+from consensus.system.handed import Handed
 from consensus.types.validators import EMPTY_SET
+from crypto.keys import Ed25519PrivKey
 from dchat.app.app import DchatApplication
 from dchat.config import Config
+from dchat.home.errors import CannotTakeOver, HomeError
 from dchat.home.home import REHEARSAL_PREFIX, Home
 from dchat.node.errors import RehearsalFailed
+from dchat.node.runtime import Node
 from dchat.upkeep.copies import Copy, remove_remains
+from dchat.upkeep.errors import UpkeepError
+from storage.errors import StorageError
 
 T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+# ------------------------------------------------------------------------------ of opening
+
+
+async def rehearse_opening(home: Home, config: Config, genesis: GenesisDoc, options: UpgradeOptions) -> None:
+    """Open a copy of what another process has open, as a node does that is about to take over, and close it again.
+
+    Whether this build can is known before anybody waits for it, and what Python does once for each program is done. The
+    node is given a key of its own that nobody knows: whatever it did, it could sign nothing for this validator.
+    Raises CannotTakeOver: it cannot be opened. Where no copy can be made that is said, and nothing is known.
+    """
+    remove_remains(home.databases)
+    with tempfile.TemporaryDirectory(prefix=f"{REHEARSAL_PREFIX}{os.getpid()}-", dir=home.databases) as folder:
+        try:
+            Copy.of(home, config, Path(folder)).close()
+        except (UpkeepError, StorageError, OSError) as error:
+            log.warning("takes over without a rehearsal: no copy could be made", reason=str(error))
+            return
+        try:
+            node = await Node.open(
+                replace(home, data=Path(folder), databases=Path(folder)), config, genesis,
+                node_key=NodeKey.generate(), validator_key=Ed25519PrivKey.from_seed(secrets.token_bytes(32)),
+                fatal=lambda code, line: None, upgrade_options=options, handed=Handed(),
+            )  # fmt: skip
+            await node.close_at_rest()
+        except (HaltRequested, HomeError, EngineError, StorageError) as error:
+            raise CannotTakeOver(f"this build cannot open what the process on {home.root} has: {error}") from None
 
 
 # ------------------------------------------------------------------------------ the rehearsal

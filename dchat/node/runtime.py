@@ -311,6 +311,12 @@ class Node:
         await self.gossip.begun.wait()
         await self.journal.run()
 
+    async def close_at_rest(self) -> None:
+        """Of a node that was not started."""
+        await self.doors.stop()
+        await self.journal.close()
+        self._close_files()
+
     async def prepare_to_leave(self) -> None:
         """So that the next process opens what is here in moments; this one goes on."""
         await self.workers.run(self.databases.put_into_tables)

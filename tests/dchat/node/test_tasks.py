@@ -25,6 +25,7 @@ MAKERS = {
     "consensus/execution/executor.py": "its caller awaits the execution",
     "consensus/pruning/background.py": "its rounds tell their failures, and the next block begins another",
     "consensus/mempool/journal.py": "who waits for a promise is answered with the error",
+    "dchat/node/runtime.py": "whoever stops a node that left its home awaits the end of its connections",
     "dchat/node/process.py": "the process awaits its joining by a snapshot, and ends by what that raises",
     "dchat/abci/engine.py": "the process awaits its start, and ends by what that raises",
     "dchat/abci/rpc.py": "who asked awaits it, and else it gives its place back",
