@@ -114,6 +114,10 @@ class Connection(web.RequestHandler):
         # Its end is a request's only where a request came of it and no body follows; else the server goes on reading.
         self._is_amid = getattr(self, "_request_count", 0) == before or not data.endswith(b"\r\n\r\n")
 
+    def answer_nothing_at_once(self) -> None:
+        """From now on all goes the server's way."""
+        self._at_once = None
+
     def _answered_at_once(self, data: bytes) -> bool:
         """Only while the server waits for the next request with nothing half done: then order is kept. What it has
         inside (aiohttp 3.12 to 3.14) is looked at with care: where it is named otherwise, all goes the server's way."""

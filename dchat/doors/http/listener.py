@@ -149,6 +149,8 @@ class Listener(ABC):
         """Accept no more, and answer each request, those that run too, that it cannot be answered; until `stop`."""
         self.leaves = why
         await self.gate.close()
+        for open_one in self.gate.open_connections:
+            open_one.answer_nothing_at_once()
         for task, connection in self._answering.items():
             if not connection.is_patient:  # a WebSocket is closed by who has it
                 task.cancel()
