@@ -122,7 +122,7 @@ class Connection(web.RequestHandler):
         """Only while the server waits for the next request with nothing half done: then order is kept. What it has
         inside (aiohttp 3.12 to 3.14) is looked at with care: where it is named otherwise, all goes the server's way."""
         waiter, transport = getattr(self, "_waiter", None), self.transport
-        if waiter is None or waiter.done() or self._messages or not isinstance(transport, asyncio.Transport):
+        if waiter is None or waiter.done() or self._messages or transport is None:
             return False
         if transport.is_closing() or transport.get_write_buffer_size():
             return False
@@ -147,13 +147,13 @@ class Connection(web.RequestHandler):
         return self.requests == 0 and not self.unread
 
     def abort(self) -> None:
-        if isinstance(self.transport, asyncio.Transport):
+        if self.transport is not None:  # uvloop's is no asyncio.Transport, and has what that has
             self.transport.abort()
 
     def look(self, now: float) -> None:
         """Note what its reader has not taken; cut it when that is so for too long."""
         transport = self.transport
-        self.unread = transport.get_write_buffer_size() if isinstance(transport, asyncio.Transport) else 0
+        self.unread = transport.get_write_buffer_size() if transport is not None else 0
         if not self.unread:
             self.cut_at = 0.0
         elif not self.cut_at:

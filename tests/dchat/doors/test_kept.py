@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.tx.messages import Payment
 from dchat.client.wallet import Session
 from dchat.doors.explorer import pages
+from dchat.doors.http import connections
 from dchat.doors.kept.answers import Kept, KeptAnswers, Lasting, Wire
 from dchat.doors.kept.at_once import AtOnce, Head, read_head
 from dchat.doors.reads.errors import Flooding
 from dchat.doors.reads.limits import Proxies, RateLimit
-from tests.support.node.running import Running, running_node
+from tests.support.node.running import Running, running_node, until
 
 ROW = Kept(Wire(b'ETag: "a"\r\n', b"hello"), b'"a"')
 HOST = b"Host: localhost\r\n"
@@ -177,8 +180,19 @@ class Wires:
 DECIDED = ("/v1/blocks/1", "/v1/blocks/1/results", "/chain/block-results?height=1")
 
 
-async def test_both_ways_say_the_same(node: Running) -> None:
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_both_ways_say_the_same(tmp_path: Path, loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
     """Byte for byte, header fields too, but for the date; in pieces and between other requests, too."""
+
+    async def main() -> None:
+        async with running_node(tmp_path) as running:
+            await both_ways(running)
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(main())
+
+
+async def both_ways(node: Running) -> None:
     wires, counts = await Wires.to(node), door_of(node).counts
     for path in (*DECIDED, "/explorer/", "/explorer/app.js"):
         made = await wires.ask(path, "Accept-Encoding: identity\r\nTE: trailers\r\n")  # the server's way
@@ -198,6 +212,27 @@ async def test_both_ways_say_the_same(node: Running) -> None:
     )
     assert [(await wires.read())[0] for _ in range(2)] == [403, 403]  # no name of this door; both, in their order
     wires.writer.close()
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_who_does_not_read_is_cut_on_each_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loop_factory: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """A node's own loop has transports that are of no class of asyncio's."""
+    monkeypatch.setattr(connections, "STALL_S", 0.1)
+    monkeypatch.setattr(connections, "ANSWER_BYTES_PER_S", 1e12)
+
+    async def main() -> None:
+        async with running_node(tmp_path) as running:
+            gate = running.node.doors.http.gate
+            with socket.create_connection(("127.0.0.1", running.ports[1])) as slow:
+                slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+                slow.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
+                await until(lambda: gate.counts["cut"] > 0)
+                await until(lambda: gate.size == 0)
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(main())
 
 
 async def test_requests_on_their_way_keep_their_order(node: Running) -> None:
