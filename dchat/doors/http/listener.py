@@ -12,9 +12,9 @@ import inspect
 import ipaddress
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 from aiohttp import web
@@ -294,8 +294,11 @@ class HttpListener(Listener):
             self._rate.take(client, cost=self._costs.get(route, 1))
             check_host(request)
             _check_query(request)
+            limit_s = self._options.request_timeout / 1_000
+            if self.keeping is not None and (answer := await self.keeping.awaited(request, route, limit_s)) is not None:
+                return answer
             with self.slots.hold(client):
-                async with asyncio.timeout(self._options.request_timeout / 1_000):
+                async with asyncio.timeout(limit_s):
                     if self.keeping is None:
                         return await handler(request)
                     return await self.keeping.around(request, route, handler, is_tls=self._tls is not None)
@@ -388,6 +391,13 @@ def _is_ip(name: str) -> bool:
     return True
 
 
+class Made(NamedTuple):
+    """An answer of 200. fields: header fields of it alone."""
+
+    body: bytes
+    fields: dict[str, str]
+
+
 class Keeping:
     """Which answers are kept, and for how long. lasting: by route. decided: routes whose answer stands in a block, once
     their path says which."""
@@ -396,6 +406,17 @@ class Keeping:
         self, answers: KeptAnswers, lasting: Mapping[tuple[str, str], Lasting], decided: Container[str] = ()
     ) -> None:
         self.answers, self._lasting, self._decided = answers, lasting, decided
+        self._making: dict[str, tuple[Hashable, asyncio.Future[Made | None]]] = {}  # by what is asked for
+
+    async def awaited(self, request: web.Request, route: tuple[str, str], limit_s: float) -> web.Response | None:
+        """What somebody else's request for the same is about to be answered. It takes no slot. None: nobody asks, or
+        that came to nothing. Raises TimeoutError."""
+        lasting, making = self._lasting.get(route), self._making.get(request.raw_path)
+        if lasting is None or making is None or making[0] != self.answers.token(lasting):
+            return None
+        async with asyncio.timeout(limit_s):
+            made = await asyncio.shield(making[1])
+        return None if made is None else self._told(request, made)
 
     async def around(
         self, request: web.Request, route: tuple[str, str], handler: Handler, *, is_tls: bool
@@ -404,21 +425,34 @@ class Keeping:
         lasting = self._lasting.get(route)
         if lasting is None:
             return await handler(request)
-        token = self.answers.token(lasting)
-        answer = await handler(request)
-        body = answer.body if isinstance(answer, web.Response) else None
-        if answer.status != 200 or not isinstance(body, bytes):
-            return answer
-        self.answers.counts["made"] += 1
-        tag = tag_of(body)
-        answer.headers["ETag"] = tag
-        answer.headers["Cache-Control"] = DECIDED if self._is_decided(request, route[1]) else ASK_AGAIN
-        fields = {**READER_HEADERS, **({STRICT[0]: STRICT[1]} if is_tls else {}), **answer.headers}
-        if request.method == "GET" and request.raw_path.isascii():
-            self.answers.made(request.raw_path.encode(), body, fields, lasting, token)
-        if tag in request.headers.get("If-None-Match", ""):
-            return web.Response(status=304, headers={"ETag": tag, "Cache-Control": fields["Cache-Control"]})
-        return answer
+        target, token = request.raw_path, self.answers.token(lasting)
+        mine: tuple[Hashable, asyncio.Future[Made | None]] = token, asyncio.get_running_loop().create_future()
+        self._making[target] = mine
+        made: Made | None = None
+        try:
+            answer = await handler(request)
+            body = answer.body if isinstance(answer, web.Response) else None
+            if answer.status != 200 or not isinstance(body, bytes):
+                return answer
+            self.answers.counts["made"] += 1
+            made = Made(body, {
+                "Content-Type": answer.headers["Content-Type"], "ETag": tag_of(body),
+                "Cache-Control": DECIDED if self._is_decided(request, route[1]) else ASK_AGAIN,
+            })  # fmt: skip
+        finally:
+            mine[1].set_result(made)
+            if self._making.get(target) is mine:
+                del self._making[target]
+        if request.method == "GET" and target.isascii():
+            fields = {**READER_HEADERS, **({STRICT[0]: STRICT[1]} if is_tls else {}), **made.fields}
+            self.answers.made(target.encode(), body, fields, lasting, token)
+        return self._told(request, made)
+
+    @staticmethod
+    def _told(request: web.Request, made: Made) -> web.Response:
+        if made.fields["ETag"] in request.headers.get("If-None-Match", ""):
+            return web.Response(status=304, headers={name: made.fields[name] for name in ("ETag", "Cache-Control")})
+        return web.Response(body=made.body, headers=made.fields)
 
     def _is_decided(self, request: web.Request, path: str) -> bool:
         return path in self._decided and request.match_info.get("height") != "0" and "prove" not in request.query

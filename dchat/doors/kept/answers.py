@@ -12,9 +12,11 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from enum import Enum
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 MOMENT_S: Final = 0.05  # what no person notices; a poll of 1 s is told something older by the network alone
+MAKING_S: Final = 0.25  # then another has it made
+OVERDUE_S: Final = 1.0  # nothing is told that is older
 KEPT_MAX: Final = 4_096
 KEPT_BYTES_MAX: Final = 16_777_216
 ANSWER_BYTES_MAX: Final = 131_072  # a larger one is made anew
@@ -40,15 +42,17 @@ class Wire(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """tag: its ETag. packed: for who takes gzip. token: of when it was made; None: it never changes."""
+    """tag: its ETag. packed: for who takes gzip. token: of when it was made; None: it never changes.
+    until: when a moment is over, by the monotonic clock."""
 
     plain: Wire
     tag: bytes
     cost: int = 1
     packed: Wire | None = None
     lasting: Lasting | None = None
-    token: Hashable = None
+    token: Any = None
     until: float = 0.0
+    making_until: float = 0.0  # somebody makes it anew
 
     @property
     def size(self) -> int:
@@ -84,16 +88,33 @@ class KeptAnswers:
         return self._tokens[lasting]()
 
     def find(self, target: bytes) -> Kept | None:
-        """None: it is not here, or not true any more."""
+        """None: it is not here, or not true any more; then whoever asks has it made."""
         kept = self._rows.get(target)
         if kept is None or kept.lasting is None:
             return kept or self._pinned.get(target)
-        if self.token(kept.lasting) != kept.token or (kept.until and self._now_s() > kept.until):
-            del self._rows[target]
-            self.bytes -= kept.size
+        is_true = self.token(kept.lasting) == kept.token
+        if kept.lasting is Lasting.MOMENT and (not is_true or self._now_s() > kept.until):
+            return self._meanwhile(target, kept)
+        if not is_true:
+            self._forget(target)
             return None
         self._rows.move_to_end(target)
         return kept
+
+    def _meanwhile(self, target: bytes, kept: Kept) -> Kept | None:
+        """A moment is over: the first who asks has it made anew, the others are told what was, until it is there, and
+        within the same block."""
+        now_s = self._now_s()
+        if kept.token[0] != self.token(Lasting.BLOCK) or now_s > kept.until + OVERDUE_S:
+            self._forget(target)
+            return None
+        if now_s < kept.making_until:
+            return kept
+        self._rows[target] = kept._replace(making_until=now_s + MAKING_S)
+        return None
+
+    def _forget(self, target: bytes) -> None:
+        self.bytes -= self._rows.pop(target).size
 
     def pin(self, target: bytes, kept: Kept) -> None:
         """One of the door's own files: it never goes."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from dchat.doors.explorer import pages
 from dchat.doors.http import connections
 from dchat.doors.kept.answers import Kept, KeptAnswers, Lasting, Wire
 from dchat.doors.kept.at_once import AtOnce, Head, read_head
-from dchat.doors.reads.errors import Flooding
+from dchat.doors.reads.errors import Flooding, NotThere
 from dchat.doors.reads.limits import Proxies, RateLimit
 from tests.support.node.running import Running, running_node, until
 
@@ -45,14 +46,23 @@ def test_an_answer_goes_with_what_it_depends_on() -> None:
         kept.made(how.name.encode(), b"x", fields, how, kept.token(how))
     step[0] = 2
     assert kept.find(b"BLOCK") is not None
-    assert kept.find(b"MOMENT") is None
+    assert kept.find(b"MOMENT") is None  # the first has it made
+    assert kept.find(b"MOMENT") is not None  # the others are told what was
+    now[0] = 0.3
+    assert kept.find(b"MOMENT") is None  # it was not made in time: somebody else has it made
+    assert kept.find(b"MOMENT") is not None
+    now[0] = 1.1
+    assert (kept.find(b"MOMENT"), kept.find(b"MOMENT"), len(kept)) == (None, None, 1)
+    now[0] = 0.0
     kept.made(b"MOMENT", b"x", fields, Lasting.MOMENT, kept.token(Lasting.MOMENT))
     now[0] = 0.04
     assert kept.find(b"MOMENT") is not None
     now[0] = 0.06
     assert kept.find(b"MOMENT") is None
+    assert kept.find(b"MOMENT") is not None
     before = kept.token(Lasting.BLOCK)
     height[0] = 2
+    assert kept.find(b"MOMENT") is None  # of the block before nothing is told
     assert kept.find(b"BLOCK") is None
     kept.made(b"late", b"x", fields, Lasting.BLOCK, before)  # made of the block before
     assert (kept.find(b"late"), len(kept), kept.bytes) == (None, 0, 0)
@@ -264,6 +274,41 @@ async def test_a_payment_is_seen_with_its_block(node: Running) -> None:
             has += amount
             assert await balance() == has
             assert await balance() == has
+
+
+async def test_what_many_ask_for_at_once_is_made_once(node: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And who waits for another's takes no slot; where the other's comes to nothing each makes its own."""
+    views, door = node.node.views, node.node.doors.http
+    slots = door.slots
+    asked: list[int] = []
+    go = asyncio.Event()
+
+    async def slow(self: object, limit: int, *, client: str) -> dict[str, Any]:
+        asked.append(slots.used)
+        await go.wait()
+        if len(asked) == 1 and limit == 2:
+            raise NotThere("not here")
+        return {"blocks": [limit]}
+
+    monkeypatch.setattr(type(views), "blocks", slow)
+    monkeypatch.setattr(type(views), "of_block", lambda _: 1)
+    url, connector = f"http://127.0.0.1:{node.ports[1]}", aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(url, connector=connector) as http:
+
+        async def ask(limit: int) -> tuple[int, Any]:
+            async with http.get(f"/chain/blocks?limit={limit}") as answer:
+                return answer.status, await answer.json()
+
+        for limit, statuses, made in ((1, {200: 40}, 1), (2, {404: 1, 200: 39}, 40)):
+            asked.clear()
+            go.clear()
+            tasks = [asyncio.create_task(ask(limit)) for _ in range(40)]
+            await until(lambda: sum(one.requests for one in door.gate.open_connections) == 40)
+            assert slots.used == 1
+            go.set()
+            answers = await asyncio.gather(*tasks)
+            assert Counter(status for status, _ in answers) == statuses
+            assert len(asked) == made or made > 1
 
 
 async def test_what_is_decided_may_be_kept_elsewhere(node: Running) -> None:
