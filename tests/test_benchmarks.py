@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from itertools import chain
+from itertools import chain, islice
 from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks.doors.mix import KINDS, World, asks
 from benchmarks.load import picture, watch
 from benchmarks.load.stock import MIXES, Crowd, Stock
 from chain.tx.envelope.tx import decode
@@ -53,3 +54,16 @@ def test_stages_are_told_by_run_and_by_payment_and_validator() -> None:
     before = [{seconds: 1.0, runs: 10.0}, {seconds: 2.0, runs: 10.0}]
     after = [{seconds: 2.0, runs: 20.0}, {seconds: 4.0, runs: 20.0}]
     assert watch.stages(before, after, committed=1_000)["apply"] == {"ms_a_run": 150.0, "us_a_payment": 1_500.0}
+
+
+def test_readers_ask_for_the_same_again_and_for_a_thousand_shares() -> None:
+    world = World(height=9, accounts=("ab" * 20,), files=(("/explorer/", '"tag"'),))
+    assert sum(share for _, share, _, _ in KINDS) == 1_000
+    first, again = (list(islice(asks(world, 7), 400)) for _ in range(2))
+    assert first == again
+    assert {ask.name for ask in islice(asks(world, 7), 20_000)} == {name for name, _, _, _ in KINDS}
+    for ask in first:
+        if ask.door != "grpc":
+            head, _, body = ask.data.partition(b"\r\n\r\n")
+            assert head.startswith((b"GET /", b"POST / "))
+            assert (f"Content-Length: {len(body)}".encode() in head) == bool(body)
