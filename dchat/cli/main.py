@@ -19,7 +19,7 @@ from dchat.cli.terminal.later import add_later_commands
 # Every process that this program begins is begun by exec; what gRPC does at a fork only wrote lines of its own into the
 # log, as does each connection that the other side ends. It reads this when it is imported, which no module above does.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its lines are none of a log in JSON; what fails we tell ourselves
 
 # name -> module and attribute, in the order of the help
 PLACES: Final = {

@@ -273,6 +273,11 @@ class SqlSection(Section):
     schema_name: str = option(
         "dchat", "The schema with the tables; it is made where there is none.", pattern=r"^[a-z_][a-z0-9_]{0,62}$"
     )
+    bodies_kept_for: Seconds = option(
+        0,
+        "How long what people wrote (bodies of messages, memos) stays in SQL, by the time of blocks; then the rows "
+        "stay without it. 0: for ever.",
+    )
     hold_blocks: int = option(
         100_000,
         "Blocks that SQL has not got yet are held from pruning, up to so many behind the tip. 0: none are.",
@@ -439,9 +444,9 @@ class RateLimitSection(Section):
     )
     trusted_proxies: Networks = option(
         [],
-        "Addresses or networks of your own reverse proxies before the HTTP and the JSON-RPC door. The client of what "
-        "they pass on is the last address in X-Forwarded-For that is none of theirs, for every limit of one client; "
-        "else all of a proxy's clients are one. Each proxy must add to that header whom it heard.",
+        "Addresses or networks of your own reverse proxies before the HTTP, the gRPC and the JSON-RPC door. The client "
+        "of what they pass on is the last address in X-Forwarded-For that is none of theirs, for every limit of one "
+        "client; else all of a proxy's clients are one. Each proxy must add to that header whom it heard.",
     )
 
 

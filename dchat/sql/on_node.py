@@ -27,7 +27,10 @@ TASK: Final = "write into SQL"
 def target_of(config: Config, genesis: GenesisDoc) -> Target:
     """Of `[sql]`."""
     digest = sha256(genesis.dumps().encode())
-    return Target(config.sql.connection, config.sql.schema_name, genesis.chain_id, digest.hex())
+    options = config.sql
+    return Target(
+        options.connection, options.schema_name, genesis.chain_id, digest.hex(), bodies_kept_s=options.bodies_kept_for
+    )
 
 
 def feed_of(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SERVER_VERSION_MIN: Final = 120_000  # generated columns
 ENCODING: Final = "UTF8"  # as a server calls it; one that was installed without a locale has SQL_ASCII
+FORGOTTEN_MAX: Final = 1_000  # blocks whose bodies leave with one transaction
 LEAVES_S: Final = 2.0  # in which the server notices that a writer is gone
 READ_ONLY: Final = "25006"  # SQLSTATE: of a server that follows another one
 SCHEMAS: Final = {
@@ -53,6 +54,7 @@ class Target:
     schema: str
     chain_id: str
     genesis_hash: str
+    bodies_kept_s: int = 0  # how long what people wrote stays, by the time of blocks; 0: for ever
 
     def __repr__(self) -> str:
         return f"Target(schema={self.schema!r}, chain_id={self.chain_id!r})"
@@ -189,7 +191,27 @@ class Writer:
             at = At(told.height, told.hash, told.app_hash, at.first or told.height)
         self._copy("blocks", rows)
         self._move(at)
+        self._forget(at)
         return at, transactions
+
+    def _forget(self, at: At) -> None:
+        """What people wrote in blocks that are too old leaves, of so many blocks at once."""
+        if not self._target.bodies_kept_s:
+            return
+        last = self._one(
+            "SELECT height FROM blocks WHERE time < (SELECT time FROM blocks WHERE height = %s)"
+            " - make_interval(secs => %s) ORDER BY time DESC LIMIT 1",
+            at.height, self._target.bodies_kept_s,
+        )  # fmt: skip
+        first = max(at.first, self._one("SELECT bodies_from FROM chain")[0])
+        if not last or last[0] < first:
+            return
+        until = min(last[0], first + FORGOTTEN_MAX - 1)
+        self._sql.execute("UPDATE messages SET body = '{}' WHERE height BETWEEN %s AND %s", (first, until))
+        self._sql.execute(
+            "UPDATE transactions SET memo = '' WHERE height BETWEEN %s AND %s AND memo <> ''", (first, until)
+        )
+        self._sql.execute("UPDATE chain SET bodies_from = %s", (until + 1,))
 
     def _check_follows(self, at: At, told: BlockRows) -> None:
         if not at.height:

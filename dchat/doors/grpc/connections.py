@@ -21,7 +21,7 @@ from typing import Final
 import structlog
 
 from consensus.system.log_limit import LogLimit
-from dchat.doors.reads.limits import client_of, share_of
+from dchat.doors.reads.limits import Proxies, client_of, share_of
 
 SWEEP_S: Final = 0.5
 HANDLES: Final = "/proc/self/fd"
@@ -34,7 +34,9 @@ _limited = LogLimit(log, source_name="client")
 class GrpcConnections:
     """port: the door's. `run` until cancelled."""
 
-    def __init__(self, port: int, connections_max: int) -> None:
+    def __init__(self, port: int, connections_max: int, proxies: Proxies | None = None) -> None:
+        """proxies: whose connections are many clients'."""
+        self._proxies = proxies or Proxies()
         self._port, self._connections_max = port, connections_max
         self._thread = ThreadPoolExecutor(1, "grpc connections")  # all looking is done there
         # by inode, in the order in which they were seen: the peer's address; None: no connection of the door's
@@ -63,12 +65,14 @@ class GrpcConnections:
         handles = dict(self._look())
         ours = [(inode, peer) for inode, peer in self._known.items() if peer is not None]
         held = Counter(client_of(peer[0]) for _, peer in ours)
+        of_proxies = {client_of(peer[0]) for _, peer in ours if self._proxies.has(peer[0])}
         self.size = total = len(ours)
         full = self._connections_max * FULL_SHARE[0] // FULL_SHARE[1]
         for inode, peer in reversed(ours):
             client = client_of(peer[0])
             is_greediest = total > full and held[client] == max(held.values()) and held[client] > 1
-            if held[client] > share_of(self._connections_max, client) or is_greediest:
+            share = self._connections_max if client in of_proxies else share_of(self._connections_max, client)
+            if held[client] > share or (is_greediest and client not in of_proxies):
                 held[client] -= 1
                 total -= 1
                 _limited.warning("shut down a gRPC connection: too many", client, connections=held[client] + 1)

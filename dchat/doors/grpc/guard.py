@@ -17,7 +17,7 @@ import urllib.parse
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
-from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, TypeVar, cast
 
 import grpc
 import grpc.aio
@@ -39,6 +39,8 @@ READS_LEAST: Final = 4
 REFUSALS_AT_ONCE: Final = 256
 DETAILS_LENGTH_MAX: Final = 1_000  # of an error's text: it travels in a header
 MORE_BYTES_MAX: Final = 4_096  # of each request of a call that sends many: a name
+PROXIED: Final = "proxied:"  # in the peer of a call, in place of `ipv4:`
+FORWARDED: Final = "x-forwarded-for"
 BYTES_PER_COST: Final = 65_536  # of a request: each costs one plain call of the client's rate more
 
 log = structlog.get_logger(__name__)
@@ -194,6 +196,19 @@ class Turn:
         await self._deadline.__aexit__(kind, error, trace)
 
 
+class Proxied:
+    """The context of a call that a proxy of ours passed on: its peer is the client that the proxy heard."""
+
+    def __init__(self, context: Context, client: str) -> None:
+        self._context, self._peer = context, f"{PROXIED}[{client}]:0"
+
+    def peer(self) -> str:
+        return self._peer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+
 class Guard:
     """Limits and error codes around each call. shut: ends the connection of a peer, as gRPC names it."""
 
@@ -216,6 +231,15 @@ class Guard:
         self._running: set[asyncio.Task[Any]] = set()
 
     # ------------------------------------------------------------------------------------------ around each call
+
+    def seen(self, context: Context) -> Context:
+        """The context of a call, as of the client who made it."""
+        proxies = self._rate.proxies
+        if not proxies or not proxies.has(host := host_at(context.peer())):
+            return context
+        metadata = context.invocation_metadata() or ()
+        said = [value for key, value in metadata if key == FORWARDED and isinstance(value, str)]
+        return cast(Context, Proxied(context, proxies.asker(host, said)))
 
     def enter(self, context: Context, *, cost: int) -> str:
         """Count a call that came in; returns its client. Raises Busy, NotServing."""
@@ -311,6 +335,9 @@ class Guard:
 
     def _cut(self, peer: str, client: str, why: str) -> None:
         self.cut[why.partition(",")[0]] += 1
+        if peer.startswith(PROXIED):  # the connection is other clients', too
+            _limited.warning("refused a gRPC client of a proxy", client, why=why)
+            return
         _limited.warning("ended a gRPC connection", client, why=why)
         self._shut(peer)
 
@@ -368,5 +395,11 @@ def open_calls_max(options: GrpcSection) -> int:
 @functools.lru_cache(maxsize=4_096)
 def client_at(peer: str) -> str:
     """Whom a call counts to: gRPC says `ipv4:127.0.0.1:40312`, `ipv6:%5B::1%5D:40312`, `unix:...`."""
+    return client_of(host_at(peer))
+
+
+@functools.lru_cache(maxsize=4_096)
+def host_at(peer: str) -> str:
+    """The address itself."""
     kind, _, rest = urllib.parse.unquote(peer).partition(":")
-    return client_of(kind if kind == "unix" else rest.rpartition(":")[0].strip("[]"))
+    return kind if kind == "unix" else rest.rpartition(":")[0].strip("[]")

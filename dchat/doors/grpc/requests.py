@@ -120,6 +120,7 @@ class _Method:
         self._guard.fail(context, BadQuestion(f"{STREAM_REQUESTS_MAX} requests of one call are the limit"))
 
     async def _answer(self, _: object, context: Context) -> bytes:
+        context = self._guard.seen(context)
         try:
             client, request = await self._take(context, is_stream=False)
             data = self._encode(await self._behaviour(request, context))
@@ -135,6 +136,7 @@ class _Method:
         return data
 
     async def _tell(self, _: object, context: Context) -> AsyncIterator[bytes]:
+        context = self._guard.seen(context)
         try:
             async with contextlib.aclosing(self._told(context)) as told:
                 async for data in told:
@@ -158,6 +160,7 @@ class _Method:
 
     async def _write(self, _: object, context: Context) -> None:
         """A behaviour that writes its few and small answers itself (health)."""
+        context = self._guard.seen(context)
         try:
             _, request = await self._take(context, is_stream=True)
             await self._behaviour(request, context)

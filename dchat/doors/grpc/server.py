@@ -92,6 +92,7 @@ class GrpcServer:
         self.connections: GrpcConnections | None = None
         self._sweeping: asyncio.Task[None] | None = None
         self.guard = Guard(options, rate, shut=self._shut)
+        self._proxies = rate.proxies
         self._server: grpc.aio.Server | None = None
         self._health = Health()
         self.registered = Registered()
@@ -114,7 +115,7 @@ class GrpcServer:
         except RuntimeError as error:
             raise OSError(f"gRPC cannot listen on {address}: {error}") from None
         await server.start()
-        self.connections = GrpcConnections(self.port, self._connections_max)
+        self.connections = GrpcConnections(self.port, self._connections_max, self._proxies)
         self._sweeping = asyncio.create_task(self.connections.run(), name="grpc connections")
         self._sweeping.add_done_callback(_tell_end)
         kind = health_pb2.HealthCheckResponse

@@ -64,6 +64,10 @@ class Proxies:
         """Others are the operator's own from now on."""
         self._networks = [ipaddress.ip_network(one, strict=False) for one in networks]
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._networks)
+
     def has(self, host: str) -> bool:
         """Whether it is the address of one."""
         if not self._networks:

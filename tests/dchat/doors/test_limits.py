@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import aiohttp
+import grpc.aio
 import pytest
 
 from dchat.client.client import ClientError
@@ -87,6 +88,44 @@ async def test_clients_behind_our_proxy_each_have_their_own(tmp_path: Path) -> N
 
             assert 503 in await asked(f"203.0.113.{door}")
             assert (await asked(f"192.0.2.{door}"))[0] == 200
+
+
+@pytest.mark.network
+async def test_grpc_clients_behind_our_proxy_each_have_their_own(tmp_path: Path) -> None:
+    """All calls of a proxy were one client's at this door, whatever the option named."""
+    options = '\n[rate_limit]\nrequests_per_second = 1\ntrusted_proxies = ["127.0.0.1"]\n'
+    async with running_node(tmp_path, options=options) as one, one.channel() as channel:
+        ask = channel.unary_unary("/dchat.v1.ChainService/GetStatus")
+
+        async def once(client: str) -> str:
+            try:
+                await ask(b"", metadata=(("x-forwarded-for", f"198.51.100.1, {client}"),))
+                return "OK"
+            except grpc.aio.AioRpcError as error:
+                return error.code().name
+
+        async def asked(client: str, times: int) -> list[str]:
+            return await asyncio.gather(*(once(client) for _ in range(times)))
+
+        told = await asked("203.0.113.9", 40)
+        assert set(told) == {"OK", "RESOURCE_EXHAUSTED"}
+        assert told.count("OK") < 20, "two at once, and one a second"
+        assert (await asked("192.0.2.9", 1)) == ["OK"]
+        assert (await asked("2001:db8::1", 1)) == ["OK"]
+        long = "192.0.2.77, " * 500 + "192.0.2.10"
+        assert (await asked(long, 1)) == ["OK"], "what is said is read from its end, as far as there may be proxies"
+        assert one.node.doors.grpc is not None
+        assert one.node.doors.grpc.guard.cut["flooding"] > 0, "it floods, and the connection of others stays"
+
+
+@pytest.mark.network
+async def test_who_is_no_proxy_says_nothing_of_itself_to_grpc(tmp_path: Path) -> None:
+    options = '\n[rate_limit]\nrequests_per_second = 1\ntrusted_proxies = ["10.0.0.1"]\n'
+    async with running_node(tmp_path, options=options) as one, one.channel() as channel:
+        ask = channel.unary_unary("/dchat.v1.ChainService/GetStatus")
+        for _ in range(20):  # this machine has fifty at once: a stranger would have two, and raise here
+            await ask(b"", metadata=(("x-forwarded-for", "203.0.113.9"),))
+        assert one.node.doors.rate.refused == 0
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "localhost", "unix", ""])

@@ -82,7 +82,41 @@ def test_blocks_come_in_and_the_next_writer_goes_on(server: Server, target: Targ
         (12, sum(height * 100_000 for height in range(1, 13)))
     ]
     assert ask(server, target, "SELECT blocks, transactions FROM days") == [(12, 24)]
-    assert ask(server, target, "SELECT version FROM schema_versions") == [(1,)]
+    assert ask(server, target, "SELECT version FROM schema_versions ORDER BY 1") == [(1,), (2,)]
+
+
+def bodies(server: Server, target: Target) -> list[int]:
+    """The heights whose messages have bodies."""
+    asked = "SELECT DISTINCT height FROM messages WHERE body <> '{}' ORDER BY 1"
+    return [height for (height,) in ask(server, target, asked)]
+
+
+def test_what_people_wrote_leaves_when_it_is_old_enough_and_rows_stay(
+    server: Server, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the time of blocks: the newest there says how old another is."""
+    write(target, BLOCKS)
+    assert bodies(server, target) == list(range(1, 13)), "as shipped all stays"
+    age = "extract(epoch FROM (SELECT max(time) FROM blocks) - time) FROM blocks WHERE height = 9"
+    ((seconds,),) = ask(server, target, f"SELECT {age}")
+    other = replace(target, schema=f"{target.schema}_kept", bodies_kept_s=int(seconds))
+    monkeypatch.setattr(writer, "FORGOTTEN_MAX", 5)
+    write(other, BLOCKS)
+    assert bodies(server, other) == list(range(6, 13)), "so many at once"
+    assert ask(server, other, "SELECT bodies_from FROM chain") == [(6,)]
+    assert_has(server, other, BLOCKS)
+    again = replace(target, schema=f"{target.schema}_again", bodies_kept_s=int(seconds))
+    write(again, *([block] for block in BLOCKS))
+    kept = bodies(server, again)
+    assert kept == [9, 10, 11, 12]
+    assert ask(server, again, "SELECT bodies_from FROM chain") == [(9,)]
+    assert ask(server, again, "SELECT count(*) FROM transactions WHERE memo <> '' AND height < 9") == [(0,)]
+    assert_has(server, again, BLOCKS)
+    write(replace(again, bodies_kept_s=0))
+    assert bodies(server, again) == kept, "nothing comes back"
+    assert ask(server, again, "SELECT sum(amount_udchat) FROM payments") == ask(
+        server, target, "SELECT sum(amount_udchat) FROM payments"
+    )
 
 
 def test_every_table_says_what_it_is(server: Server, target: Target) -> None:
@@ -245,17 +279,17 @@ def test_a_later_schema_is_carried_out_once(
     server: Server, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(target, BLOCKS[:1])
-    later = tmp_path / "schema_2.sql"
+    later = tmp_path / "schema_3.sql"
     later.write_text("ALTER TABLE blocks ADD COLUMN more integer; COMMENT ON COLUMN blocks.more IS 'More';")
-    monkeypatch.setattr(writer, "SCHEMAS", {**writer.SCHEMAS, 2: later})
+    monkeypatch.setattr(writer, "SCHEMAS", {**writer.SCHEMAS, 3: later})
     write(target, BLOCKS[1:2])
     write(target, BLOCKS[2:3])
-    assert ask(server, target, "SELECT version FROM schema_versions ORDER BY 1") == [(1,), (2,)]
+    assert ask(server, target, "SELECT version FROM schema_versions ORDER BY 1") == [(1,), (2,), (3,)]
     later.write_text("ALTER TABLE blocks ADD COLUMN other integer; SELECT 1/0;")
-    monkeypatch.setattr(writer, "SCHEMAS", {**writer.SCHEMAS, 3: later})
+    monkeypatch.setattr(writer, "SCHEMAS", {**writer.SCHEMAS, 4: later})
     with pytest.raises(SqlRefused, match="division by zero"):
         Writer.attach(target)
-    assert ask(server, target, "SELECT max(version) FROM schema_versions") == [(2,)]
+    assert ask(server, target, "SELECT max(version) FROM schema_versions") == [(3,)]
     assert not ask(
         server,
         target,
