@@ -324,6 +324,7 @@ class ConsensusDriver(Entrance):
         self._failure, self._is_running = error, False
         self._timers.cancel_all()
         core, why = self.core, f"{last_words(error)}{self._work.why(error)}"
+        error.add_note(why)  # for who asks for `failure`
         where = f"height {core.height} round {core.round} step {core.step.name}"
         log.critical("consensus failed", where=where, why=why, exc_info=traced(error))
         self._alarms.fatal(exit_code_of(error), f"consensus failed at {where}: {why}")

@@ -87,6 +87,16 @@ def validate_block(
 EXECUTED_FIELDS: Final = ("app_hash", "last_results_hash", "next_validators_hash", "consensus_hash")
 
 
+def tells_other_execution(reason: str) -> bool:
+    """Whether the words of a failure say that this node executed a block otherwise than the others."""
+    return any(f"{field} is " in reason for field in EXECUTED_FIELDS)
+
+
+def executed_otherwise(failure: BaseException | None) -> bool:
+    """Whether it is that for which consensus was left: the driver notes its reason at the error."""
+    return failure is not None and tells_other_execution(" ".join(getattr(failure, "__notes__", ())))
+
+
 class HeaderMismatch(InvalidHeader):
     """A header field differs from what the state demands."""
 

@@ -562,8 +562,8 @@ class UpgradeSection(Section):
     )
     serve_for: Seconds = option(
         60,
-        "How long a node that needs another binary keeps its doors open, read-only, before it exits with code 6. "
-        "0: not at all.",
+        "How long a node that needs another binary, or executed a block otherwise than the others, keeps its doors "
+        "open, read-only, before it exits with code 6 or 70: so monitors see why. 0: not at all.",
     )
     skip_heights: Annotated[list[int], BeforeValidator(comma_separated)] = option(
         [], "Plans due at these heights are cleared (--skip-upgrade-height). All nodes must say the same."

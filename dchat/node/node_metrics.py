@@ -20,6 +20,7 @@ from consensus.execution.metrics import Timing
 from consensus.node.gossip import Gossip
 from consensus.privval.remote import Door
 from consensus.state.results import Event
+from consensus.state.validation import executed_otherwise
 from crypto import native
 from dchat.app.economy_queries import EconomyQueries
 from dchat.autopsy.own import OwnTrails
@@ -94,7 +95,7 @@ class NodeMetrics:
         self._events: Counter[str] = Counter()  # by their kind
         self._validated = self._missed = 0
         self._last_saved_ns = 0
-        self._seen = SeenVotes(is_behind=views.is_catching_up)
+        self._seen = SeenVotes(is_behind=views.is_catching_up, is_standing=self._is_standing)
         registry.add(build_metrics)
         registry.add(memory_metrics)
         registry.add(self._contract)
@@ -199,6 +200,10 @@ class NodeMetrics:
         votes = rounds.votes(VoteKind.PREVOTE, rounds.round)
         return 0 if votes is None else votes.power
 
+    def _is_standing(self) -> bool:
+        views = self._views
+        return views.driver.failure is not None or views.why_no_block() is not None
+
     def _chain(self) -> Iterator[Metric]:
         yield labelled(
             CounterMetricFamily,
@@ -213,6 +218,11 @@ class NodeMetrics:
             "dchat_chain_block_late",
             "1 when a block is late by the chain's own pace; a chain that waits for a transaction is not late.",
             float(not views.is_catching_up() and views.why_no_block() is not None),
+        )
+        yield gauge(
+            "dchat_chain_executed_otherwise",
+            "1 when this node executed a block otherwise than the others and left consensus; it ends with code 70.",
+            float(executed_otherwise(views.driver.failure)),
         )
 
     def _upgrade(self) -> Iterator[Metric]:

@@ -34,7 +34,7 @@ from consensus.p2p.conn.errors import P2PError
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.privval.held import HeldKey
 from consensus.privval.remote import AwayKey, RemoteKey
-from consensus.state.validation import EXECUTED_FIELDS
+from consensus.state.validation import tells_other_execution
 from consensus.system.errors import EXIT_CONSENSUS_FAILURE, EngineError, exit_code_of
 from consensus.system.machine import EXIT_DISK, EXIT_MACHINE, last_words
 from crypto import native
@@ -141,7 +141,7 @@ def code_of(error: Exception) -> int:
 
 def advice(home: Home, reason: str) -> str:
     """What to do about the failure, where the reason is that this node executed otherwise than the others."""
-    if not any(f"{field} is " in reason for field in EXECUTED_FIELDS):
+    if not tells_other_execution(reason):
         return ""
     return (
         ". This node executed a block otherwise than the others: `dchat debug autopsy --home "
@@ -221,6 +221,8 @@ class _Process:
                 code = await self._after_halt(node, self._halt)
             elif code == EXIT_CONSENSUS_FAILURE:
                 await asyncio.to_thread(node.save_trails)
+                if tells_other_execution(reason):
+                    await self._after_other_execution(node)
         finally:
             if not self._is_left:
                 await self._stop(node)
@@ -402,6 +404,11 @@ class _Process:
         if not is_stopping and not self._choose_successor(halt, plan):
             await self._serve(node, self._loaded.config.upgrade.serve_for)
         return EXIT_UPGRADE
+
+    async def _after_other_execution(self, node: Node) -> None:
+        """Consensus was left for good. Monitors look now and then: who ends at once is down to them, and no more."""
+        self._ended = asyncio.get_running_loop().create_future()
+        await self._serve(node, self._loaded.config.upgrade.serve_for)
 
     async def _asked_within(self, seconds: float) -> bool:
         """Whether a signal asks to stop, at once or within the time."""

@@ -51,6 +51,10 @@ FOLDER: Final = "replay"  # beside the databases
 MADE: Final = ("state", "app")
 GENESIS_KEY: Final = b"g"  # as a node notes it in its `state`
 KEYS_SHOWN: Final = 5  # of a store that differs
+OWN_WORD: Final = (
+    "no header after it is here, so what stands for the chain is what this node itself made of it; where that was "
+    "wrong, `dchat rollback` takes the block back"
+)
 RESULTS, APP_HASH = "the hash of the results", "the app hash"
 
 
@@ -306,7 +310,8 @@ class _Run:
             )
         for what, chain, replayed in pairs:
             if chain != replayed:
-                where = (*self._results_that_differ(height), *self._stores_that_differ(height))
+                own = (OWN_WORD,) if height == end.last_block_height else ()
+                where = (*self._results_that_differ(height), *self._stores_that_differ(height), *own)
                 return Difference(height, what, chain.hex(), replayed.hex(), where)
         return None
 

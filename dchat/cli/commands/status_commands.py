@@ -30,6 +30,7 @@ from proto.dchat.v1.service_pb2 import GetStatusResponse, GetUpgradeResponse
 ANSWER_BYTES_MAX = MIB
 TIMEOUT_S = 5.0
 UNKNOWN_AS_0 = ("bytes_per_block", "full_in_seconds")  # of a disk whose use is not known yet, or does not grow
+READINESS = {name: name for name in ("ready", "connected_peers", "failing")} | {"reason": "not_ready_because"}
 SYNC_INFO = ("sync_info", "SyncInfo")  # CometBFT's name, and the one that Cosmovisor 1.5 looks for
 
 
@@ -147,18 +148,30 @@ async def _get(url: str, ask: Ask, tls: ssl.SSLContext | None, server_name: str)
 @click.option("--node", "node", hidden=True)
 @tls_options
 def health(url: str | None, node: str | None) -> None:
-    """Ask a node whether it is well, over HTTP. Exit code 0 only when it is."""
+    """Ask a node whether it is well, over HTTP. Exit code 0 only when it is.
+
+    One that is well may not be ready yet: why, and which of its parts fail, is told beside.
+    """
     if node is not None:
         raise click.UsageError("health is asked over HTTP: name another node by --url http://HOST:PORT (health_port)")
     if url is None:
         url = own_url(own_node())
-    address = url.rstrip("/")
-    status, answer = get_json(address if address.endswith("/health") else f"{address}/health")
-    show_json(answer)
+    address = url.rstrip("/").removesuffix("/health")
+    status, answer = get_json(f"{address}/health")
+    show_json(answer | _readiness(address) if isinstance(answer, dict) else answer)
     if status != 200:
         raise Refusal(
             f"not healthy: {quoted(str(answer.get('reason', status) if isinstance(answer, dict) else status))}"
         )
+
+
+def _readiness(address: str) -> dict[str, Any]:
+    """What the door says at /ready; nothing where it has no such page."""
+    try:
+        _, told = get_json(f"{address}/ready")
+    except Refusal:
+        return {}
+    return {shown: told[name] for name, shown in READINESS.items() if isinstance(told, dict) and name in told}
 
 
 @click.command(cls=Command)

@@ -36,6 +36,7 @@ URLS_MAX = 64
 TIME_MAX_S = 1 << 40  # of a clock
 VOTES_SHOWN = 3  # rounds, at a terminal
 HASH_SHOWN = 8
+CONNECTED = "connected"
 
 
 @click.command("recover", cls=Command)
@@ -72,7 +73,7 @@ def recover(urls: tuple[str, ...], after: int, initiate_leader_election: bool, m
         heard, _monikers(heard[0].url), since_s=_age(heard[0]), after_s=after,
         waits_for_txs=not config.consensus.create_empty_blocks, own_is_away=bool(asked[0].error),
     )  # fmt: skip
-    peers = asyncio.run(_reached(config, asked[0])) if stall.is_stalled else []
+    peers = asyncio.run(_reached(config, asked[0]))
     _show(stall, asked, peers, leader=initiate_leader_election)
     there = stall.voters
     if stall.is_stalled:
@@ -139,7 +140,7 @@ async def _reach(text: str, ids: set[str]) -> tuple[str, str]:
     except P2PError as error:
         return text, str(error)
     if address.id and address.id in ids:
-        return text, "connected"
+        return text, CONNECTED
     try:
         async with asyncio.timeout(DIAL_S):
             _, writer = await asyncio.open_connection(address.host, address.port)
@@ -162,6 +163,9 @@ def _show(stall: Stall, asked: Sequence[Asked], peers: Sequence[tuple[str, str]]
     if not stall.is_stalled:
         age = "no block yet" if stall.since_s is None else f"the last block is {stall.since_s:.0f} s old"
         echo(f"nothing to recover: chain {stall.chain_id} decides height {stall.height}, {age}")
+        for name, state in peers:
+            if state != CONNECTED:
+                echo(f"peer {name}: {state}")
         return
     since = "since it began" if stall.since_s is None else f"for {stall.since_s:.0f} s"
     echo(f"chain {stall.chain_id} has made no block {since}: height {stall.height} round {stall.round} {stall.step}")

@@ -23,18 +23,21 @@ HASH_CHARS: Final = 16
 
 class SeenVotes:
     """Hears of saved blocks. is_behind: whether blocks are fetched that others decided before: who missed those missed
-    them long ago, and no alarm is due."""
+    them long ago, and no alarm is due. is_standing: whether a block is late, or consensus was left: the last app hash
+    is told then, whatever its height, since halves of a network that parted stand at one height."""
 
-    def __init__(self, *, is_behind: Callable[[], bool]) -> None:
-        self._is_behind = is_behind
+    def __init__(self, *, is_behind: Callable[[], bool], is_standing: Callable[[], bool]) -> None:
+        self._is_behind, self._is_standing = is_behind, is_standing
         self._missed: Counter[bytes] = Counter()
         self._signers: ValidatorSet | None = None  # of the last saved block
         self._hashes: deque[tuple[int, bytes]] = deque(maxlen=CHECKPOINTS)
+        self._last: tuple[int, bytes] | None = None
 
     def block_saved(self, saved: SavedBlock) -> None:
         signers, self._signers = self._signers, saved.state.last_validators
+        self._last = (saved.height, saved.state.app_hash)
         if saved.height % CHECKPOINT_BLOCKS == 0:
-            self._hashes.append((saved.height, saved.state.app_hash))
+            self._hashes.append(self._last)
         commit = saved.block.last_commit
         if signers is None or commit is None or len(commit.signatures) != len(signers) or self._is_behind():
             return
@@ -45,6 +48,7 @@ class SeenVotes:
     def collect(self) -> Iterator[Metric]:
         """Of those who are validators now: who leaves takes the alarm along."""
         now = () if self._signers is None else tuple(self._signers)
+        standing = {} if self._last is None or not self._is_standing() else dict((self._last,))
         yield labelled(
             CounterMetricFamily,
             "dchat_chain_validator_missed_blocks",
@@ -55,8 +59,12 @@ class SeenVotes:
         yield labelled(
             GaugeMetricFamily,
             "dchat_chain_app_hash_info",
-            "Always 1; its labels are a height, a multiple of 100, and the first 16 digits of the app hash after it. "
-            "Nodes that tell different hashes of one height have different states.",
+            "Always 1; its labels are a height, a multiple of 100, and the first 16 digits of the app hash after it; "
+            "of the last height as well while no block comes. Nodes that tell different hashes of one height have "
+            "different states.",
             ("height", "app_hash"),
-            [((str(height), value.hex()[:HASH_CHARS]), 1.0) for height, value in self._hashes],
+            [
+                ((str(height), value.hex()[:HASH_CHARS]), 1.0)
+                for height, value in (dict(self._hashes) | standing).items()
+            ],
         )

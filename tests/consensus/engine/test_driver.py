@@ -354,6 +354,7 @@ async def test_failure_ends_the_process_with_a_code_and_a_last_line(
     assert line in last
     assert not bench.driver.is_running
     assert bench.driver.failure is not None
+    assert line in " ".join(bench.driver.failure.__notes__)
     bench.driver.add_vote(bench.vote(bench.others[0]), "peer")  # peers are still there: harmless
     await bench.driver.stop()
 

@@ -21,6 +21,7 @@ from dchat.client.client import Client, NodeUnreachable
 from dchat.client.wallet import Session
 from dchat.devnet import processes
 from dchat.devnet.leases import free_ports
+from dchat.devnet.live import metrics_of
 from dchat.devnet.network import Network, NodeEntry, make_network
 from dchat.home import identity
 from tests.support.cli.network import DCHAT, PACE
@@ -47,6 +48,10 @@ def debug(folder: Path, *words: str) -> tuple[int, Any]:
     assert process.returncode in (0, 1), words
     assert worked_s < NAMED_WITHIN_S
     return process.returncode, json.loads(out.read_bytes())
+
+
+def executed_otherwise(network: Network, node: NodeEntry) -> float:
+    return metrics_of(f"{network.host}:{node.ports.http}")["dchat_chain_executed_otherwise"]
 
 
 async def has_begun(client: Client) -> bool:
@@ -83,6 +88,9 @@ async def test_the_transaction_that_one_of_four_executes_otherwise_is_named(tmp_
         ]
         await asyncio.gather(*starting)
         height, tx = await paid(network)
+        assert processes.wait_for(lambda: executed_otherwise(network, other) == 1, 60.0), "monitors see why"
+        assert {executed_otherwise(network, node) for node in good} == {0}
+        assert processes.ask_to_stop(network, other), "its doors are open for a while"
         assert processes.wait_for(lambda: processes.running_pid(network, other) is None, 20.0)
         assert f"dchat debug autopsy --home {home}" in processes.tail(network, other, 1)
         peers = [address_of(network, node) for node in good]

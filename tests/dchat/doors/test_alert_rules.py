@@ -39,7 +39,7 @@ ELSEWHERE: Final = {
     "dchat_upgrade_ready_power_ratio": "a chain with a plan",
     "dchat_upgrade_blocks_left": "a chain with a plan",
     "dchat_backup_failing": "a node with a schedule of backups",
-    "dchat_chain_app_hash_info": "a chain of 100 blocks",
+    "dchat_chain_app_hash_info": "a chain of 100 blocks, or one that stands",
     "dchat_consensus_nil_votes_total": "a node that voted for nil",
 }
 
@@ -78,6 +78,11 @@ def test_runbooks_say_to_type_what_there_is() -> None:
     for typed in typed_in(RUNBOOKS):
         command: click.Command = dchat
         words = list(typed.words)
+        if words[0] == "systemctl":
+            assert (ROOT / "deploy" / "systemd" / f"{words[2]}.service").exists(), typed
+            continue
+        if words[0] == "timedatectl":
+            continue
         assert words.pop(0) == "dchat", typed
         known = set[str]()
         while isinstance(command, click.Group) and words and not words[0].startswith("-"):

@@ -35,7 +35,7 @@ def told(seen: SeenVotes) -> tuple[dict[bytes, float], dict[str, str]]:
 
 
 def test_a_validator_that_is_cut_off_is_told_of_by_who_sees_the_blocks() -> None:
-    seen = SeenVotes(is_behind=lambda: False)
+    seen = SeenVotes(is_behind=lambda: False, is_standing=lambda: False)
     for height, votes in ((1, None), (2, ALL), (3, (True, True, True, False)), (4, (True, False, True, False))):
         seen.block_saved(saved(height, votes))
     assert told(seen)[0] == dict(zip(ADDRESSES, (0, 1, 0, 2), strict=True))
@@ -48,7 +48,7 @@ def test_a_validator_that_is_cut_off_is_told_of_by_who_sees_the_blocks() -> None
 
 def test_blocks_that_were_fetched_raise_no_alarm() -> None:
     behind = True
-    seen = SeenVotes(is_behind=lambda: behind)
+    seen = SeenVotes(is_behind=lambda: behind, is_standing=lambda: False)
     seen.block_saved(saved(7, ALL))  # the first: whose votes its commit has is not known
     seen.block_saved(saved(8, (False, True, True, True)))
     behind = False
@@ -57,13 +57,25 @@ def test_blocks_that_were_fetched_raise_no_alarm() -> None:
 
 
 def test_the_app_hash_is_told_at_heights_that_all_nodes_share() -> None:
-    seen = SeenVotes(is_behind=lambda: False)
+    seen = SeenVotes(is_behind=lambda: False, is_standing=lambda: False)
     assert told(seen) == ({}, {})
     for height in range(1, 3 * CHECKPOINT_BLOCKS + 50):
         seen.block_saved(saved(height, ALL))
     assert told(seen)[1] == {
         str(height): height.to_bytes(32, "big").hex()[:16] for height in (2 * CHECKPOINT_BLOCKS, 3 * CHECKPOINT_BLOCKS)
     }
+
+
+def test_the_last_app_hash_is_told_while_no_block_comes() -> None:
+    """Halves of a network that parted stand at one height, which is a multiple of 100 once in a hundred times."""
+    is_standing = True
+    seen = SeenVotes(is_behind=lambda: False, is_standing=lambda: is_standing)
+    assert told(seen) == ({}, {})
+    for height in (CHECKPOINT_BLOCKS, CHECKPOINT_BLOCKS + 7):
+        seen.block_saved(saved(height, ALL))
+    assert list(told(seen)[1]) == ["100", "107"]
+    is_standing = False
+    assert list(told(seen)[1]) == ["100"]
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,8 @@ class Process:
     env: dict[str, str] = field(default_factory=dict)
     handles: int = 0  # RLIMIT_NOFILE, soft and hard; 0: as it is
     words: tuple[str, ...] = ()
+    module: str = "dchat"  # or another program with its command line
+    within: tuple[str, ...] = ()  # what it stands behind, which must become it by `exec`
     running: subprocess.Popen[bytes] | None = None
 
     def start(self, *, wait: bool = True) -> Self:
@@ -141,7 +143,7 @@ class Process:
         limit = f"ulimit -n {self.handles}; " if self.handles else ""
         with self.log.open("wb") as log:
             self.running = subprocess.Popen(
-                ["sh", "-c", f'{limit}exec "$@"', "sh", sys.executable, "-m", "dchat", "validator",
+                [*self.within, "sh", "-c", f'{limit}exec "$@"', "sh", sys.executable, "-m", self.module, "validator",
                  "--home", str(self.home), *self.words],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 env={**os.environ, **self.env},
@@ -192,6 +194,19 @@ def until(condition: Callable[[], bool], what: str, *, timeout_s: float = 60.0) 
         time.sleep(POLL_S)
 
 
+def set_option(home: Path, section: str, line: str) -> None:
+    """Put a line first into a section of a home's options, in the place of one of that name."""
+    path = home / "validator-config.toml"
+    name = line.partition("=")[0].strip()
+    lines = path.read_text().splitlines()
+    if f"[{section}]" not in lines:
+        lines += [f"[{section}]"]
+    at = lines.index(f"[{section}]") + 1
+    end = next((n for n in range(at, len(lines)) if lines[n].startswith("[")), len(lines))
+    kept = [one for one in lines[at:end] if one.partition("=")[0].strip() != name]
+    path.write_text("\n".join([*lines[:at], line, *kept, *lines[end:]]) + "\n")
+
+
 @dataclass
 class Alone:
     """A network of one validator, made in `folder`, whose home lies on a disk of its own or not."""
@@ -216,16 +231,7 @@ class Alone:
         return f"http://127.0.0.1:{self.node.ports.http}"
 
     def set_option(self, section: str, line: str) -> None:
-        """Put a line first into a section of its file, in the place of one of that name."""
-        path = self.home / "validator-config.toml"
-        name = line.partition("=")[0].strip()
-        lines = path.read_text().splitlines()
-        if f"[{section}]" not in lines:
-            lines += [f"[{section}]"]
-        at = lines.index(f"[{section}]") + 1
-        end = next((n for n in range(at, len(lines)) if lines[n].startswith("[")), len(lines))
-        kept = [one for one in lines[at:end] if one.partition("=")[0].strip() != name]
-        path.write_text("\n".join([*lines[:at], line, *kept, *lines[end:]]) + "\n")
+        set_option(self.home, section, line)
 
 
 PACE = Pace(block_time=100, timeout_propose=1_000, timeout_prevote=200, timeout_precommit=200, timeout_commit=0)

@@ -15,9 +15,9 @@ from dchat.signer.files import SignerFiles
 from tests.support.node.running import Running
 
 
-def move_key(network: Network, folder: Path, address: str) -> SignerFiles:
-    """From the node's home to the signer's; the node is told where its signer connects."""
-    home = Home.of(network.home_of(network.nodes[0]))
+def move_key(network: Network, folder: Path, address: str, *, index: int = 1) -> SignerFiles:
+    """From the home of node `index` to the signer's; the node is told where its signer connects."""
+    home = Home.of(network.home_of(network.node(index)))
     folder.mkdir()
     files = SignerFiles(folder / "key.json", folder / "state.json")
     shutil.move(home.validator_key, files.key)
