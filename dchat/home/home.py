@@ -90,6 +90,11 @@ class Home(NodeFiles):
         return self.data / "why"
 
     @property
+    def dump(self) -> Path:
+        """Where the process that runs says what its threads and tasks do, when asked (docs/operators/debug.md)."""
+        return self.data / "dump"
+
+    @property
     def moved_mark(self) -> Path:
         """There from a restore, or an import of a sign state, until the node has watched for its key's second user."""
         return self.data / "moved"

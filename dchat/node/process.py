@@ -45,6 +45,7 @@ from dchat.config.genesis_options import GENESIS_OPTIONS
 from dchat.config.models import LogSection
 from dchat.doors.http.views import host_name
 from dchat.doors.reads.errors import BadQuestion
+from dchat.dump.own import OwnDump
 from dchat.handover.giving import HandOver, begin_again
 from dchat.handover.takeover import Before, take
 from dchat.home import logs
@@ -178,6 +179,15 @@ class _Process:
         loop.add_signal_handler(signal.SIGTERM, self._stop_asked, "SIGTERM")
         loop.add_signal_handler(signal.SIGINT, self._stop_asked, "SIGINT")
         loop.add_signal_handler(signal.SIGHUP, self._load_again)
+        own_dump = OwnDump(self._home.dump)
+        own_dump.arm()
+        try:
+            return await self._run(loop)
+        finally:
+            own_dump.close()
+
+    async def _run(self, loop: asyncio.AbstractEventLoop) -> int:
+        assert self._ended is not None
         home, config = self._home, self._fitted
         for warning in self._loaded.warnings:
             log.warning("an option was taken otherwise than it reads", option=warning)

@@ -435,7 +435,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     driver.add_saved_listener(SafeListener("waits for commits", watch, faults, needed=True))
     pool.on_dropped(watch.dropped)
     retention = _retention(given, executor, evidence, app, clock, workers)
-    maker = snapshots_of(given, executor, app, clock, workers, retention)
+    maker = snapshots_of(given, executor, app, clock, workers, retention, faults)
     journal = Journal(disk, home.journal, pool, workers)
     skew = ClockSkew(clock, validator_key.pub_key.address, faults, is_behind=gossip.is_catching_up)
     keeper = Keeper(home, config, faults) if config.backup.enable else None
@@ -587,15 +587,15 @@ def room_of(home: Home, config: Config) -> RoomOnDisk:
 
 
 def snapshots_of(
-    given: Given, executor: BlockExecutor, app: DchatApplication, clock: Clock, workers: Workers, retention: Retention
-) -> SnapshotMaker:
-    """Who restores a snapshot needs the blocks after it: they are held while it is served. Where there is little room
-    none is taken: it would bring the node to its floor."""
+    given: Given, executor: BlockExecutor, app: DchatApplication, clock: Clock, workers: Workers, retention: Retention,
+    faults: Faults,
+) -> SnapshotMaker:  # fmt: skip
+    """Who restores one needs the blocks after it: they are held. Where there is little room none is taken."""
     assert app.shelf is not None
     app.shelf.keep_those(is_ours(app.stores, executor.blocks, executor.states))
     options, holds = given.config.snapshots, retention.blocks.holds
     return SnapshotMaker(
-        app.stores, app.shelf, clock, workers, interval=options.interval, kept=options.keep_recent,
+        app.stores, app.shelf, clock, workers, interval=options.interval, kept=options.keep_recent, faults=faults,
         hold=lambda height: holds.hold("the lowest snapshot that is served", height),
         check_room=room_of(given.home, given.config).check_spare,
     )  # fmt: skip

@@ -21,9 +21,11 @@ from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
 from consensus.system.clock import Clock, Workers
 from consensus.system.machine import plain_words
+from consensus.system.tasks import Faults
 from dchat.app.snapshots import Shelf, ShelfMetrics
 
 REST_S: Final = 0.02
+PART: Final = "snapshots"  # the name under which /ready tells of it
 
 log = structlog.get_logger(__name__)
 
@@ -50,14 +52,17 @@ class SnapshotMaker:
 
     hold: told the lowest height of a snapshot that is served, whenever it changes: from there on blocks are needed by
     who restores it. check_room: raises where the disk has none to spare; asked all the while, in a thread.
+    faults: told of one that failed, until another is taken.
     """
 
     def __init__(
         self, stores: Stores, shelf: Shelf, clock: Clock, workers: Workers, *, interval: int, kept: int,
         hold: Callable[[int], None] = lambda height: None, check_room: Callable[[], None] = lambda: None,
+        faults: Faults | None = None,
     ) -> None:  # fmt: skip
         self._stores, self._shelf, self._clock, self._workers = stores, shelf, clock, workers
         self._interval, self._kept, self._hold, self._check_room = interval, kept, hold, check_room
+        self._faults = faults or Faults()
         self._running: asyncio.Task[None] | None = None
         if shelf.lowest_height:
             hold(shelf.lowest_height)
@@ -84,6 +89,7 @@ class SnapshotMaker:
                 await self._rest()
             await self._workers.run(lambda: self._shelf.keep_newest(self._kept))
             self._hold(self._shelf.lowest_height)
+            self._faults.recovered(PART)
             made = self._shelf.metrics
             log.info(
                 "took a snapshot", height=view.version, chunks=made.chunks, bytes=made.bytes,
@@ -91,6 +97,7 @@ class SnapshotMaker:
             )  # fmt: skip
         except Exception as error:  # the next height tries again
             self._shelf.metrics.failed += 1
+            self._faults.failed(PART, error)
             log.error("failed to take a snapshot; the chain goes on", height=view.version, error=plain_words(error))
         finally:
             work.close()

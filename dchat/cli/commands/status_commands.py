@@ -74,20 +74,32 @@ class Ask:
     timeout_s: float = TIMEOUT_S
 
 
+def get_text(url: str) -> str:
+    """As `get_json`, of a page of text."""
+    status, body = _asked(url, Ask())
+    if status != 200:
+        raise Refusal(f"{url} answered {status}", Exit.UNREACHABLE)
+    return body.decode(errors="replace")
+
+
 def ask_json(url: str, ask: Ask) -> tuple[int, Any]:
     """Status code and JSON. Raises Refusal, as `get_json`."""
+    status, body = _asked(url, ask)
+    try:
+        return status, json.loads(body)
+    except (ValueError, RecursionError):
+        raise Refusal(f"{url_said(url)} answered {status} without JSON", Exit.UNREACHABLE) from None
+
+
+def _asked(url: str, ask: Ask) -> tuple[int, bytes]:
     url, tls = url_said(url), tls_said() if ask.socket is None else None
     try:
         context = _context_of(url, tls) if ask.socket is None else None
-        status, body = asyncio.run(_get(url, ask, context, tls.server_name if tls is not None else ""))
+        return asyncio.run(_get(url, ask, context, tls.server_name if tls is not None else ""))
     except (OSError, TimeoutError, ValueError, aiohttp.ClientError) as error:
         is_away = ask.socket is not None and isinstance(error, aiohttp.ClientConnectorError)
         why = "no node runs on this home, or it is another user's" if is_away else _why(error, ask.timeout_s)
         raise Refusal(f"{ask.socket or url} did not answer: {why}", Exit.UNREACHABLE) from None
-    try:
-        return status, json.loads(body)
-    except (ValueError, RecursionError):
-        raise Refusal(f"{url} answered {status} without JSON", Exit.UNREACHABLE) from None
 
 
 def _why(error: Exception, timeout_s: float) -> str:

@@ -1,4 +1,4 @@
-"""`dchat debug bisect` and `dchat debug autopsy` (docs/autopsy.md)."""
+"""`dchat debug`: `bisect` and `autopsy` (docs/autopsy.md), `dump` and `bundle` (docs/operators/debug.md)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import click
 
 from dchat.autopsy.errors import AutopsyError
 from dchat.cli.database.group import copied, plainly
+from dchat.cli.debug.dump_commands import bundle, dump
 from dchat.cli.debug.examine import alone, between
 from dchat.cli.debug.report import lines_of, names_apart
 from dchat.cli.terminal.ask import client_of, host_port, node_address, node_option
@@ -31,7 +32,11 @@ ANSWER_BYTES_MAX = 8 * 1024 * 1024  # of an answer about a trail; the largest ho
 
 @click.group("debug", cls=Group)
 def debug() -> None:
-    """Find where nodes that should be alike are not."""
+    """Look into a fault: what a node is doing, and where nodes that should be alike are not."""
+
+
+debug.add_command(bundle)
+debug.add_command(dump)
 
 
 @debug.command("bisect", cls=Command)

@@ -167,9 +167,11 @@ def test_a_stop_leaves_nothing_running_and_a_failure_is_counted() -> None:
         node.block()
         await node.rest()
         assert node.shelf.metrics.failed == 1
+        assert node.maker._faults.down == {"snapshots": "OSError: no space left on the device"}
         node.disk.hook = lambda action, path: None
         node.block()
         await node.rest()
+        assert node.maker._faults.down == {}
         assert node.shelf.heights == [3]
         assert not asyncio.all_tasks() - {asyncio.current_task()}
 

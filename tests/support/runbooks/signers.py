@@ -17,6 +17,7 @@ def elsewhere(world: World) -> None:
     world.stop(SUBJECT)
     world.signer_at = f"tcp://127.0.0.1:{lease_ports(1)[0]}"
     world.signer = move_key(world.network, world.folder / "vault", world.signer_at, index=SUBJECT)
+    shutil.copy(world.signer.state, Home.of(world.home(SUBJECT)).sign_state)  # its own second look goes on
     world.until_end.callback(lost, world)
     again(world)
     world.start(SUBJECT)
@@ -43,7 +44,10 @@ def lost(world: World) -> None:
 def home_again(world: World) -> None:
     """The key and its record, as they are now: both are moved, and nobody signs meanwhile."""
     world.stop(SUBJECT)
-    lost(world)
+    signing, world.signing = world.signing, None
+    assert signing is not None
+    signing.terminate()  # in good order: all of the record is in its file then
+    signing.wait(60)
     files: SignerFiles | None = world.signer
     assert files is not None
     home = Home.of(world.home(SUBJECT))

@@ -37,6 +37,7 @@ PACE = Pace(block_time=500, timeout_propose=1_000, timeout_prevote=300, timeout_
 POLL_S = 0.1
 WELL_S = 120.0
 TYPED_S = 180.0
+STOPS_S = 30.0  # TimeoutStopSec of the unit
 OPTIONS = "validator-config.toml"
 UNIT = "dchat-validator"  # of deploy/systemd
 GRPC, HTTP = 26_670, 7_071  # the first node's on the pages; the others' follow, HTTP's by two
@@ -123,7 +124,7 @@ class World:
         if process is not None and process.poll() is None:
             process.terminate()
             try:
-                process.wait(10)
+                process.wait(STOPS_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -1,0 +1,119 @@
+"""`dchat debug dump` and `dchat debug bundle`: what a node is doing, for whoever looks into a fault (docs/debug.md)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from consensus.system.files import write_new_secret
+from dchat.cli.commands.status_commands import get_json, get_text, own_url
+from dchat.cli.terminal.ask import tls_options
+from dchat.cli.terminal.base import Command, Exit, Refusal, current_home, echo, own_node, show_json
+from dchat.cli.terminal.times import Length
+from dchat.config import Config
+from dchat.dump.asking import NotTold
+from dchat.dump.gathered import as_text, from_door, of_home, versions_json
+from dchat.dump.hiding import Secrets
+from dchat.dump.packed import MEMBER_BYTES_MAX, pack, tail_of, why_lines
+from dchat.home.home import Home
+
+LOG_NAME = "validator.log"  # of a test network's node
+PROFILE_S_MAX = 120
+
+
+@click.command("dump", cls=Command)
+@click.option("--url", help="Another node's HTTP door: what it says there, and nothing of a home. Default: this home.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A new file, mode 0600.")
+@tls_options
+def dump(url: str | None, output: Path | None) -> None:
+    """Show what a node is doing, as one JSON document: consensus, peers, tasks, threads, metrics, options, versions.
+
+    Of this home, whether its node runs or not; what cannot be had is in `not_told`, with why. No key is in it, and no
+    secret option. Exit code 0 also where no node runs; 4: --url does not answer.
+    """
+    if url is None:
+        own_node()
+        home, config = current_home()
+        told, lacking = gathered(home, config)
+        hide = Secrets(home, config).hide
+    else:
+        told, lacking = from_door(lambda path: _ask(url.rstrip("/"), path))
+        if not told:
+            raise Refusal(next(iter(lacking.values())), Exit.UNREACHABLE)
+        hide = _as_it_is
+    text = hide(as_text({"made": int(time.time()), **told, "not_told": lacking}))
+    if output is None:
+        echo(text.rstrip("\n"))
+        return
+    _written(output, lambda: write_new_secret(output, text))
+
+
+@click.command("bundle", cls=Command)
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="A new file, like node.tar.gz."
+)
+@click.option("--profile", type=Length(), default="0s", show_default=True, help="Look where threads are for so long.")
+@click.option(
+    "--log-file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The node's log, whose end goes in. Default: validator.log in the home, where it is.",
+)  # fmt: skip
+def bundle(output: Path, profile: int, log_file: Path | None) -> None:
+    """Write all of `dump`, the log's end, the records of `dchat why` and what the files take into one .tar.gz.
+
+    Mode 0600, never over another file, 32 MiB before it is packed at most. Keys and secret options are not in it, and
+    wherever one of this home's secrets stands in a text it is taken out. Look through it before you send it: the log
+    and the options name addresses of your machines.
+    """
+    if profile > PROFILE_S_MAX:
+        raise Refusal(f"--profile {profile}s; allowed: up to {PROFILE_S_MAX}s", Exit.USAGE)
+    own_node()
+    home, config = current_home()
+    told, lacking = gathered(home, config, profile_s=profile)
+    members = {f"{name}.{'txt' if isinstance(value, str) else 'json'}": value for name, value in told.items()}
+    log = log_file or home.root / LOG_NAME
+    reads: dict[str, Callable[[], str]] = {
+        "log.txt": lambda: tail_of(log, MEMBER_BYTES_MAX),
+        "why.jsonl": lambda: why_lines(home.why),
+    }
+    for name, read in reads.items():
+        try:
+            members[name] = read()
+        except OSError as error:
+            lacking[name] = f"{error.filename or log}: {error.strerror}"
+    if "log.txt" in lacking and log_file is None:
+        lacking["log.txt"] += "; --log-file names it, as of `journalctl -u dchat-validator > FILE`"
+    names: list[str] = []
+    secrets = Secrets(home, config)
+    _written(output, lambda: names.extend(pack(output, members, secrets.hide, lacking)))
+    show_json({"file": str(output), "bytes": output.stat().st_size, "members": names, "not_told": lacking})
+
+
+def gathered(home: Home, config: Config, *, profile_s: float = 0.0) -> tuple[dict[str, Any], dict[str, str]]:
+    url = own_url(config)
+    seen, lacking = from_door(lambda path: _ask(url, path))
+    told, more = of_home(home, config, profile_s=profile_s)
+    return {"versions": versions_json(), **told, **seen}, {**lacking, **more}
+
+
+def _ask(url: str, path: str) -> Any:
+    try:
+        return get_text(f"{url}{path}") if path == "/metrics" else get_json(f"{url}{path}")[1]
+    except Refusal as error:
+        raise NotTold(error.format_message()) from None
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def _written(path: Path, write: Callable[[], None]) -> None:
+    try:
+        write()
+    except FileExistsError:
+        raise Refusal(f"{path} is there already: it is never written over, name another file", Exit.USAGE) from None
+    except OSError as error:
+        raise Refusal(f"{path}: {error.strerror or error}") from None

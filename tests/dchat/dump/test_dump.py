@@ -1,0 +1,262 @@
+"""`dchat debug dump|bundle`: of a process that runs, one whose loop is held, a home at rest; and no secret in any."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import stat
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dchat.config import Config
+from dchat.devnet.network import make_network
+from dchat.dump.asking import NotTold, Process, stacks_of
+from dchat.dump.hiding import HIDDEN, Secrets, options_json
+from dchat.dump.packed import FOLDER, MEMBER_BYTES_MAX, pack, tail_of
+from dchat.home.home import Home
+from tests.support.node.machine import Alone, alone, set_option, until
+
+PASSWORD = "hunter2-of-the-database"
+PASSPHRASE = "correct horse battery staple"
+HELD = """
+import asyncio, sys, time
+from pathlib import Path
+from dchat.dump.own import OwnDump
+
+def hold() -> None:
+    time.sleep(600)
+
+async def main() -> None:
+    own = OwnDump(Path(sys.argv[1]))
+    own.arm()
+    asyncio.get_running_loop().call_later(0.1, hold)
+    Path(sys.argv[1], "armed").touch()
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+def seeds_of(home: Path) -> list[bytes]:
+    """Read as their formats say, not by the code that hides them."""
+    validator = json.loads((home / "config" / "priv_validator_key.json").read_text())["priv_key"]["value"]
+    node = json.loads((home / "config" / "node_key.json").read_text())["priv_key"]["value"]
+    operator = json.loads((home / "identity.json").read_text())["private_key"]["value"]
+    return [base64.b64decode(one)[:32] for one in (validator, node, operator)]
+
+
+def written_forms(seed: bytes) -> list[str]:
+    pair = base64.b64encode(seed).decode()
+    return [seed.hex(), seed.hex().upper(), pair, pair[:40]]  # 40 of base64 begin the pair's form, too
+
+
+def dchat(home: Path, *words: str, code: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "dchat", *words], cwd=home, env={**os.environ, "DCHAT_HOME": str(home)}, text=True,
+        capture_output=True, check=False, timeout=180,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def members_of(path: Path) -> dict[str, str]:
+    with tarfile.open(path) as archive:
+        found = {}
+        for member in archive.getmembers():
+            assert member.isfile()
+            assert member.mode == 0o600
+            file = archive.extractfile(member)
+            assert file is not None
+            found[member.name.removeprefix(f"{FOLDER}/")] = file.read().decode()
+        return found
+
+
+def plant_secrets(one: Alone) -> list[str]:
+    """Where no node of ours writes one: in the log, in options, in a file with a passphrase."""
+    (one.home / "pass").write_text(PASSPHRASE + "\n")
+    (one.home / "pass").chmod(0o600)
+    set_option(one.home, "validator", 'passphrase_file = "pass"')
+    set_option(one.home, "sql", f'connection = "postgresql://dchat:{PASSWORD}@db.example/dchat"')
+    secrets = [PASSWORD, PASSPHRASE]
+    for seed in seeds_of(one.home):
+        secrets += written_forms(seed)
+    (one.home / "validator.log").write_text("\n".join(["a line of the log", *secrets, "the last line"]) + "\n")
+    return secrets
+
+
+@pytest.mark.network
+def test_a_running_node_is_packed_without_a_secret(tmp_path: Path) -> None:
+    with alone(tmp_path / "net") as one:
+        one.process.start()
+        secrets = plant_secrets(one)  # the node that runs has read its options before
+        told = json.loads(dchat(one.home, "debug", "bundle", "--output", "node.tar.gz", "--profile", "1s"))
+        shown = dchat(one.home, "debug", "dump")
+        refused = dchat(one.home, "debug", "bundle", "--output", "node.tar.gz", code=2)
+    path = one.home / "node.tar.gz"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "is there already: it is never written over" in refused
+    members = members_of(path)
+    assert set(told["members"]) == set(members)
+    assert set(members) >= {
+        "manifest.json", "versions.json", "config.json", "status.json", "consensus.json", "peers.json", "metrics.txt",
+        "tasks.json", "threads.txt", "profile.json", "process.json", "home.json", "sign_record.json", "log.txt",
+        "why.jsonl",
+    }  # fmt: skip
+    for text in (*members.values(), shown):
+        assert [secret for secret in secrets if secret in text] == []
+    assert HIDDEN in members["log.txt"]
+    assert members["log.txt"].startswith("a line of the log\n")
+    looked_at(members)
+    assert json.loads(shown)["tasks"]["tasks_in_all"] > 5
+
+
+def looked_at(members: dict[str, str]) -> None:
+    tasks = json.loads(members["tasks.json"])
+    places = [place for task in tasks["tasks"] for place in task["at"]]
+    assert any("consensus/engine/" in place for place in places), places
+    assert "most recent call first" in members["threads.txt"]
+    assert json.loads(members["profile.json"])["looks"] >= 1
+    assert json.loads(members["sign_record.json"])["height"] >= 1
+    assert "signature" not in members["sign_record.json"]
+    assert json.loads(members["config.json"])["sql"]["connection"] == HIDDEN
+    files = {file["path"]: file for file in json.loads(members["home.json"])["files"]}
+    assert files["config/node_key.json"]["mode"] == "-rw-------"
+    assert "dchat_chain_height" in members["metrics.txt"]
+    assert json.loads(members["why.jsonl"].splitlines()[-1])["height"] >= 1
+
+
+def test_a_home_at_rest_is_packed_too(tmp_path: Path) -> None:
+    network = make_network(tmp_path / "net", validators=1)
+    home = network.home_of(network.nodes[0])
+    told = json.loads(dchat(home, "debug", "bundle", "--output", "node.tar.gz"))
+    assert told["not_told"]["threads"] == "no process runs on this home"
+    assert "did not answer" in told["not_told"]["status"]
+    assert "--log-file names it" in told["not_told"]["log.txt"]
+    assert {"config.json", "home.json", "sign_record.json", "versions.json"} <= set(told["members"])
+    assert "allowed: up to 120s" in dchat(
+        home, "debug", "bundle", "--output", "other.tar.gz", "--profile", "1h", code=2
+    )
+    assert not (home / "other.tar.gz").exists()
+
+
+@contextmanager
+def running(code: str, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-c", code, *words])
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def home_of(root: Path) -> Home:
+    home = Home.of(root)
+    home.dump.mkdir(parents=True)
+    return home
+
+
+def test_where_a_held_loop_is_can_be_seen(tmp_path: Path) -> None:
+    home = home_of(tmp_path)
+    with running(HELD, str(home.dump)) as process:
+        until((home.dump / "armed").exists, "it is armed")
+        time.sleep(0.3)  # nothing tells that the loop is held but what is tried here
+        asked = Process(home, process.pid)
+        until(lambda: "in hold" in asked.threads(), "its thread is where the loop is held")
+        with pytest.raises(NotTold, match="its loop had no turn"):
+            asked.tasks()
+        profile = asked.profile(0.3)
+        assert any(stack.endswith(":hold") for stack in profile["stacks"]), profile
+        assert process.poll() is None
+    assert stat.S_IMODE((home.dump / "threads.txt").stat().st_mode) == 0o600
+
+
+def test_a_process_that_hears_no_signal_is_sent_none(tmp_path: Path) -> None:
+    """It would end it: a validator of an older build."""
+    home = home_of(tmp_path)
+    with running("import time; print(flush=True); time.sleep(600)") as process:
+        asked = Process(home, process.pid)
+        for ask in (asked.threads, asked.tasks):
+            with pytest.raises(NotTold, match="does not hear SIGUSR"):
+                ask()
+        assert process.poll() is None
+    with pytest.raises(NotTold):
+        Process(home, process.pid).threads()
+
+
+@pytest.mark.parametrize("text", ["seed {hex}", "{HEX}", "a={base64},", "pair {pair}", "{urlsafe}"])
+def test_a_key_is_hidden_in_every_form(tmp_path: Path, text: str) -> None:
+    network = make_network(tmp_path / "net", validators=1)
+    home = Home.of(network.home_of(network.nodes[0]))
+    hide = Secrets(home, Config()).hide
+    for seed in seeds_of(home.root):
+        told = text.format(
+            hex=seed.hex(), HEX=seed.hex().upper(), base64=base64.b64encode(seed).decode(),
+            pair=_pair_of(home.root, seed), urlsafe=base64.urlsafe_b64encode(seed).decode().rstrip("="),
+        )  # fmt: skip
+        hidden = hide(told)
+        assert HIDDEN in hidden
+        assert all(form not in hidden for form in written_forms(seed))
+    public = json.loads((home.root / "identity.json").read_text())["address"]
+    assert hide(f"from {public}") == f"from {public}"
+
+
+def _pair_of(home: Path, seed: bytes) -> str:
+    for name in ("config/priv_validator_key.json", "config/node_key.json", "identity.json"):
+        document: dict[str, Any] = json.loads((home / name).read_text())
+        value = str((document.get("priv_key") or document["private_key"])["value"])
+        if base64.b64decode(value)[:32] == seed:
+            return value
+    raise AssertionError("of no file")
+
+
+def test_options_tell_whether_a_secret_is_set_and_no_more() -> None:
+    config = Config.model_validate({"sql": {"connection": f"postgresql://dchat:{PASSWORD}@db/dchat"}})
+    told = options_json(config)
+    assert (told["sql"]["connection"], told["sql"]["schema_name"]) == (HIDDEN, "dchat")
+    assert options_json(Config())["sql"]["connection"] == ""
+
+
+def test_what_is_too_long_keeps_its_end_and_nothing_is_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar.gz"
+    long = "begin" + "x" * MEMBER_BYTES_MAX + "end"
+    pack(path, {"log.txt": long, "short.txt": "all"}, str, {"status": "away"})
+    members = members_of(path)
+    assert len(members["log.txt"]) == MEMBER_BYTES_MAX
+    assert members["log.txt"].endswith("xend")
+    manifest = json.loads(members["manifest.json"])
+    assert manifest["cut_from_bytes"] == {"log.txt": len(long)}
+    assert manifest["not_told"] == {"status": "away"}
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError):
+        pack(path, {}, str, {})
+    assert path.read_bytes() == before
+
+
+def test_together_the_members_have_a_bound(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar.gz"
+    pack(path, {f"{number}.txt": "x" * MEMBER_BYTES_MAX for number in range(12)}, str, {})
+    assert sum(map(len, members_of(path).values())) <= 33 << 20
+
+
+def test_a_tail_begins_with_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text("first line\nsecond line\nthird\n")
+    assert tail_of(path, 100) == "first line\nsecond line\nthird\n"
+    assert tail_of(path, 12) == "third\n"
+
+
+def test_stacks_are_read_outermost_first() -> None:
+    told = (
+        'Thread 0x1 (most recent call first):\n  File "/a/b/c.py", line 3 in wait\n  File "/a/b/d.py", line 9 in run\n'
+        '\nCurrent thread 0x2 (most recent call first):\n  File "/x/y.py", line 1 in <module>\n'
+    )
+    assert stacks_of(told) == ["b/d.py:run;b/c.py:wait", "x/y.py:<module>"]
