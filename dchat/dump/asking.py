@@ -20,6 +20,7 @@ from typing import Any, Final
 from dchat.dump.own import TASKS, TASKS_SIGNAL, THREADS, THREADS_SIGNAL
 from dchat.home.home import Home
 
+NOBODY: Final = "no process runs on this home"
 WAIT_S: Final = 5.0
 POLL_S: Final = 0.02
 THREADS_BYTES_MAX: Final = 4 << 20

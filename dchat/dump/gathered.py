@@ -22,7 +22,7 @@ from consensus.privval.record import read_record
 from consensus.system.disk import OsDisk
 from crypto import native
 from dchat.config import Config
-from dchat.dump.asking import NotTold, Process, running_pid
+from dchat.dump.asking import NOBODY, NotTold, Process, running_pid
 from dchat.dump.hiding import options_json
 from dchat.home.home import Home
 from dchat.home.version import ENGINE_VERSION, build_version
@@ -82,7 +82,7 @@ def of_home(home: Home, config: Config, *, profile_s: float = 0.0) -> tuple[dict
     for name, ask in wanted.items():
         try:
             if process is None:
-                raise NotTold("no process runs on this home")
+                raise NotTold(NOBODY)
             told[name] = ask(process)
         except NotTold as error:
             lacking[name] = str(error)

@@ -15,7 +15,7 @@ from dchat.cli.terminal.ask import tls_options
 from dchat.cli.terminal.base import Command, Exit, Refusal, current_home, echo, own_node, show_json
 from dchat.cli.terminal.times import Length
 from dchat.config import Config
-from dchat.dump.asking import NotTold
+from dchat.dump.asking import NOBODY, NotTold, running_pid
 from dchat.dump.gathered import as_text, from_door, of_home, versions_json
 from dchat.dump.hiding import Secrets
 from dchat.dump.packed import MEMBER_BYTES_MAX, pack, tail_of, why_lines
@@ -93,8 +93,14 @@ def bundle(output: Path, profile: int, log_file: Path | None) -> None:
 
 
 def gathered(home: Home, config: Config, *, profile_s: float = 0.0) -> tuple[dict[str, Any], dict[str, str]]:
-    url = own_url(config)
-    seen, lacking = from_door(lambda path: _ask(url, path))
+    url, is_running = own_url(config), running_pid(home) is not None
+
+    def ask(path: str) -> Any:
+        if not is_running:  # whoever has its port now is another node
+            raise NotTold(NOBODY)
+        return _ask(url, path)
+
+    seen, lacking = from_door(ask)
     told, more = of_home(home, config, profile_s=profile_s)
     return {"versions": versions_json(), **told, **seen}, {**lacking, **more}
 
