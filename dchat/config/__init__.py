@@ -1,7 +1,7 @@
 """Options of a node: models (the one definition), loading, and the pages rendered from them."""
 
 from dchat.config.models import Config
-from dchat.config.sources import CONFIG_FILE, ConfigError, Loaded, load
+from dchat.config.sources import CONFIG_FILE, ConfigError, Loaded, is_secret, load
 
 __all__ = [
     "CONFIG_FILE",
@@ -11,6 +11,7 @@ __all__ = [
     "Loaded",
     "genesis_options",
     "hsm",
+    "is_secret",
     "load",
     "models",
     "pages",

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from dchat.config import Config
-from dchat.config.sources import is_secret
+from dchat.config import Config, is_secret
 from dchat.home.home import Home
 
 FILE_BYTES_MAX: Final = 1 << 20  # of a file with a secret

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from dchat.devnet.processes import end_as_by_interrupt
 from tests.campaigns.harness import folder_of, say
@@ -22,8 +23,11 @@ from tests.support.runbooks.table import write
 from tests.support.runbooks.world import NotAsTold, World
 
 
-def campaign(cases: Sequence[Case]) -> tuple[list[Row], list[str]]:
-    """The rows, and the alerts that were not as told. After such a one the others have a new network."""
+def campaign(
+    cases: Sequence[Case], keep: Callable[[list[Row]], None] = lambda rows: None
+) -> tuple[list[Row], list[str]]:
+    """The rows, and the alerts that were not as told. After such a one the others have a new network. keep: is given
+    the rows so far, after each fault."""
     program = deb_tool("prometheus", "prometheus")
     left, rows, failed = list(cases), list[Row](), list[str]()
     while left:
@@ -32,6 +36,7 @@ def campaign(cases: Sequence[Case]) -> tuple[list[Row], list[str]]:
                 case = left.pop(0)
                 try:
                     rows += carry_out(world, case, say)
+                    keep(rows)
                 except (NotAsTold, AssertionError) as error:
                     failed += case.alerts
                     say(f"FAILED {', '.join(case.alerts)}: {error}")
@@ -49,9 +54,8 @@ def main() -> int:
     options = parser.parse_args()
     wanted = set(options.alert or known)
     end_as_by_interrupt()
-    rows, failed = campaign([case for case in CASES if wanted.intersection(case.alerts)])
-    if options.write:
-        write(rows, ELSEWHERE)
+    chosen = [case for case in CASES if wanted.intersection(case.alerts)]
+    rows, failed = campaign(chosen, partial(write, elsewhere=ELSEWHERE) if options.write else lambda rows: None)
     for row in rows:
         say(f"{row.alert}: fired after {row.fired_s:.1f} s, over {row.cleared_s:.1f} s after the remedy began")
     say(f"{len(rows)} alerts as told; not as told: {', '.join(failed) or 'none'}")
