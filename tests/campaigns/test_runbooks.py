@@ -20,7 +20,7 @@ from tests.support.runbooks.world import World
 YET: frozenset[str] = frozenset(
     {
         "DchatBackupFailing", "DchatCpuHigh", "DchatDiskFillsUp", "DchatDiskLow", "DchatJailed", "DchatMemoryHigh",
-        "DchatMissedBlocks", "DchatPartFailing", "DchatPeersLow", "DchatSignerLost", "DchatSyncStalled",
+        "DchatMissedBlocks", "DchatPeersLow", "DchatSyncStalled",
         "DchatUpgradeNotReady", "DchatUpgradePowerNotReady", "DchatValidatorDown",
     }
 )  # fmt: skip

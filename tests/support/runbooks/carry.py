@@ -62,7 +62,7 @@ def carry_out(world: World, case: Case, say: Callable[[str], None] = lambda text
         world.until(f"{name} is over", gone, timeout_s=case.clears_s)
         cleared[name] = max(0.0, seen.last[name] - remedied)
         say(f"{name} is over after {cleared[name]:.1f} s")
-    world.until("the network is well", world.is_well)
+    world.recover()
     case.after(world)
     return [
         Row(name, case.injected, fired[name], tuple(dict.fromkeys(typed[name])), cleared[name]) for name in case.alerts

@@ -35,6 +35,7 @@ NODES = 4
 SUBJECT: Final = 4  # most faults are this node's
 PACE = Pace(block_time=500, timeout_propose=1_000, timeout_prevote=300, timeout_precommit=300, timeout_commit=0)
 POLL_S = 0.1
+RELEASE_S = 10.0  # between two tries to leave jail
 WELL_S = 120.0
 TYPED_S = 180.0
 STOPS_S = 30.0  # TimeoutStopSec of the unit
@@ -229,9 +230,22 @@ class World:
         votes = self.get(1, "/chain/consensus-status")[1].get("last_commit_votes")
         return votes == NODES and not any(self.jailed(node.index) for node in self.network.nodes)
 
+    def recover(self, timeout_s: float = 2 * WELL_S) -> float:
+        """Until it is well; who was away for so long that it is jailed is released, as its page says."""
+        tried = time.monotonic()
+
+        def is_well() -> bool:
+            nonlocal tried
+            if time.monotonic() > tried + RELEASE_S and self.jailed(SUBJECT) and self.is_running(SUBJECT):
+                self.dchat(["tx", "stake", "unjail", "--from", "identity.json"], SUBJECT)
+                tried = time.monotonic()
+            return self.is_well()
+
+        return self.until("the network is well", is_well, timeout_s)
+
     def settle(self) -> None:
         """Well, and no alert left of what was before."""
-        self.until("the network is well", self.is_well)
+        self.recover()
         self.until("no alert is left", lambda: not self.prometheus.alerts(), timeout_s=2 * WELL_S)
 
     def told(self) -> str:
