@@ -109,6 +109,8 @@ from storage.options import StoreOptions
 log = structlog.get_logger(__name__)
 
 SIGNER = "signer"  # the name under which /ready tells of it
+BEGINS_S = 10.0  # of a process that took over: for its doors, at most
+VOTES_FIRST_S = 0.2  # then its peers are here, and opening doors holds the loop from nothing
 MEMPOOL = "mempool"  # the task that admits transactions
 SUBSCRIBERS = "JSON-RPC events"
 ADMISSION = "admission"  # of one transaction, which this node could not judge
@@ -254,13 +256,8 @@ class Node:
         CannotListen."""
         self.tasks.watch_loop(asyncio.get_running_loop())
         self.tasks.side(MEMPOOL, self.pool.run, needed=True)
-        self.tasks.side("loop lag", self.doors.lag.run)
-        self.tasks.side("late blocks", Standing(self.views.why_standing, lambda: self.views.answers.height).watch)
-        self.tasks.side(RECORDS, self.why.run)
-        self.tasks.side("disk use", self.retention.watch_disk)
-        self.tasks.side("room on the disk", self._watch_room)
-        self.tasks.side(SUBSCRIBERS, self.doors.hub.run)
         if not at_once:  # else votes go first, and who asks is served a moment later
+            self._begin_watches()
             await self.doors.start()
         with listening("peers", self.config.network.listen_address, "[network] listen_address"):
             await self.switch.start()
@@ -272,6 +269,11 @@ class Node:
                 await self.engine.signer.door.listen()
         await self.gossip.start(at_once=at_once)
         if at_once:
+            with contextlib.suppress(TimeoutError):  # where it cannot begin it ends the process
+                async with asyncio.timeout(BEGINS_S):
+                    await self.gossip.begun.wait()
+            await asyncio.sleep(VOTES_FIRST_S)
+            self._begin_watches()
             await self.doors.start()
         self.tasks.side("restore journal", self._restore)
         self.tasks.side("look through the databases", self.scrubber.run)
@@ -283,6 +285,14 @@ class Node:
             self.tasks.side(BACKUPS, self._keep_backups)
         if self.doors.tracing is not None:
             self.tasks.side("tracing", self.doors.tracing.run)
+
+    def _begin_watches(self) -> None:
+        self.tasks.side("loop lag", self.doors.lag.run)
+        self.tasks.side("late blocks", Standing(self.views.why_standing, lambda: self.views.answers.height).watch)
+        self.tasks.side(RECORDS, self.why.run)
+        self.tasks.side("disk use", self.retention.watch_disk)
+        self.tasks.side("room on the disk", self._watch_room)
+        self.tasks.side(SUBSCRIBERS, self.doors.hub.run)
 
     async def _remember_state(self) -> None:
         """Else blocks among a million accounts read thousands of pages, long after a start. A step a job: the loop
