@@ -62,7 +62,10 @@ def heights(node: Node) -> list[int]:
 
 def make(name: str, **config: object) -> tuple[Node, AddressBook, PexReactor]:
     connection = ConnectionConfig(ping_interval_s=5, pong_timeout_s=3)  # several rounds of keep-alive within the test
-    node = Node(name, channels=CHANNELS, network=CHAIN_ID, connection=connection, max_outbound_peers=0, **config)
+    node = Node(
+        name, channels=CHANNELS, network=CHAIN_ID, connection=connection, max_outbound_peers=0,
+        genesis_hash=b"\x01" + bytes(32), **config,  # a field of ours, which CometBFT has to pass by
+    )  # fmt: skip
     node.reactor.on_add = say_round_step
     book = AddressBook(None, strict=False, clock=node.switch.clock)
     pex = install(node.switch, book)

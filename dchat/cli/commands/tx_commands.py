@@ -179,7 +179,8 @@ def warn_if_in_vain(answer: pb.SimulateResponse | None) -> None:
     if answer is None or not answer.code:
         return
     error = TxRefused(Outcome(b"", b"", answer.code, quoted(answer.codespace), quoted(answer.log)))
-    echo(f"by this node's word it would fail, and its fee of {in_dchat(answer.fee)} may be paid: {error}", err=True)
+    cost = f", and its fee of {in_dchat(answer.fee)} may be paid" if answer.fee else ""  # 0: no block would take it
+    echo(f"by this node's word it would fail{cost}: {error}", err=True)
     if not click.confirm("send it all the same?", err=True):
         raise Refusal("nothing was sent; --dry-run tries without a question")
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 import click
 from click.core import ParameterSource
 
-from dchat.audit.trail import FILE_NAME, Trail
+from dchat.audit.trail import FILE_NAME, AuditError, Trail
 from dchat.config import CONFIG_FILE, Config, ConfigError, Loaded, load
 from dchat.home.home import DEFAULT_HOME, Home, default_root
 from dchat.home.text import safe
@@ -192,7 +192,10 @@ class Command(click.Command):
             ended = f"refused: {error.format_message()}" if isinstance(error, click.ClickException) else repr(error)
             raise
         finally:
-            Trail(root / FILE_NAME).note(f"dchat {path}", options=" ".join(told), ended=ended)
+            try:
+                Trail(root / FILE_NAME).add(f"dchat {path}", options=" ".join(told), ended=ended)
+            except AuditError as error:
+                echo(f"warning: this is not in the audit log: {error}", err=True)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Its own options first, where it has others too that many commands have."""

@@ -117,6 +117,17 @@ def _write(path: Path) -> None:
         Trail(path).add("options loaded again", changed=str(index))
 
 
+def test_a_command_says_in_a_sentence_that_it_is_not_recorded(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert CliRunner().invoke(dchat, ["--home", str(home), "init", "--no-genesis"]).exit_code == 0
+    (home / "audit.log").touch()
+    (home / "audit.log").chmod(0o644)
+    told = CliRunner().invoke(dchat, ["--home", str(home), "rollback"]).stderr
+    assert "warning: this is not in the audit log: " in told
+    assert "has mode 0644; allowed: 0600: chmod 600 it" in told
+    assert "level=error" not in told
+
+
 def test_several_processes_write_one_chain(tmp_path: Path) -> None:
     writers = [multiprocessing.get_context("spawn").Process(target=_write, args=(tmp_path / "a",)) for _ in range(3)]
     for writer in writers:

@@ -1,4 +1,7 @@
-"""Four machines begin a chain, and a fifth joins as a validator, by what docs/operators says to type and no more."""
+"""Four machines begin a chain, and a fifth joins as a validator, by what docs/operators says to type and no more.
+
+`scripts/campaign operator` goes on from there: dashboards, a restore, hand-overs, an upgrade.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.docs.machines import Machine, World, world
+from tests.support.docs.pages import BEGUN
 
 pytestmark = pytest.mark.network
 
@@ -23,13 +27,13 @@ def machines(tmp_path: Path) -> Iterator[World]:
 
 
 def test_a_chain_of_four_machines_and_a_fifth_that_joins(machines: World) -> None:
-    machines.carry_out("install.md")
+    machines.carry_out(BEGUN[0])
     homes = [machine.home for name, machine in machines.machines.items() if name in machines.each]
     assert len({(home / "config" / "genesis.json").read_bytes() for home in homes}) == 1
     for kind in ("identity.json", "config/node_key.json", "config/priv_validator_key.json"):
         assert len({(home / kind).read_bytes() for home in homes}) == 4, kind
-    machines.carry_out("configure.md")
-    machines.carry_out("join.md")
+    for page in BEGUN[1:]:
+        machines.carry_out(page)
     epsilon = machines.machines["epsilon"]
     rows = json.loads(epsilon.type("dchat query staking validators --status bonded")[1])["validators"]
     assert {row["moniker"] for row in rows} == set(NAMES)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -18,8 +19,9 @@ from structlog.testing import capture_logs
 from chain.tx.messages import KINDS
 from dchat.cli.main import dchat
 from dchat.doors.grpc.door import SERVICES
-from tests.support.docs.pages import DOCS, PAGES, Names, typed_in
-from tests.support.docs.typing import ROUTES, Done, type_page
+from tests.support.docs.machines import lines_of
+from tests.support.docs.pages import BEGUN, CHANGED, DOCS, ELSEWHERE, PAGES, Names, typed_in
+from tests.support.docs.typing import ROUTES, Done, command_of, type_page
 
 GROUPS: Final = (
     "tx", "query", "proof", "identity", "upgrade", "light", "database", "debug", "signer", "audit", "admin", "network",
@@ -27,10 +29,6 @@ GROUPS: Final = (
 
 # What has no example, and why.
 WITHOUT: Final = {
-    **{
-        f"database {name}": "the node must not run; docs/database.md says what to type, tests/dchat/upkeep types it"
-        for name in ("migrate", "prune", "reindex", "rollback")
-    },
     "database sql": "it needs a PostgreSQL server: tests/dchat/sql types it, and asks what docs/sql.md asks",
     **{
         f"admin {name}": "the process does it, which no page has: tests/dchat/cli/test_network_commands.py types it"
@@ -44,10 +42,14 @@ WITHOUT: Final = {
         f"signer {name}": "the node must not run; docs/signer.md says what to type, tests/dchat/signer types it"
         for name in ("adopt", "decrypt-key", "encrypt-key", "move-key")
     },
-    "signer export": "the node must not run: tests/dchat/upkeep",
-    "signer import": "the node must not run: tests/dchat/upkeep",
     "light proxy": "it answers until it is stopped: tests/dchat/cli/test_light.py asks it",
-    "upgrade rehearse": "a build that knows the plan carries it out: scripts/upgrade-demo makes one",
+}
+
+# Lines of docs/operators that no test types as they stand, and why.
+TYPED_BY_NOBODY: Final = {
+    "dchat --version": "it stands between cloning and activating: test_readme.py types the like",
+    "dchat network connect --url https://10.0.0.2:8080 --tls-root ca.pem --api-key-file ops-bob.key "
+    "--address ID@10.0.0.3:26656": "addresses of somebody's: tests/dchat/cli/test_network_commands.py types it",
 }
 
 # What is new and has no example yet. One that has, or is no more, is an error: the list gets shorter, never longer.
@@ -84,10 +86,45 @@ async def test_examples_do_what_they_say_and_nothing_lacks_one(tmp_path: Path) -
         for page in PAGES:
             await type_page(page, tmp_path / page.stem, done)
     assert not done.wrong, "\n\n".join(done.wrong)
-    lacking = wanted() - done.shown - set(WITHOUT)
+    lacking = wanted() - done.shown - on_machines() - set(WITHOUT)
     assert lacking - YET == set(), "no page shows how: add an example to the page of its subject in docs/"
     assert YET - lacking == set(), "these have an example now, or are no more: take them from the list"
-    assert set(WITHOUT) & done.shown == set()
+    assert set(WITHOUT) & (done.shown | on_machines()) == set()
+
+
+def on_machines() -> set[str]:
+    """Commands of the pages that are typed on machines of their own, by tests/dchat/cli/test_ceremony.py and
+    `scripts/campaign operator`."""
+    found = set()
+    for page in (*BEGUN, *CHANGED):
+        for line in lines_of(DOCS / "operators" / page):
+            for typed in re.split(r"&&|;|\|", line.command):
+                words = shlex.split(typed, comments=True)
+                if words and words[0] in ("dchat", "./dchat-spring"):
+                    found.add(command_of(tuple(words[1:])))
+    return found
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_what_no_page_types_is_typed_by_the_test_that_is_named(name: str) -> None:
+    (where,) = re.findall(r"tests/[\w/.]+", WITHOUT[name])
+    place, words = DOCS.parent / where, name.split()
+    texts = [path.read_text() for path in ([place] if place.is_file() else place.rglob("test_*.py"))]
+    as_list = ", ".join(f'"{word}"' for word in words)
+    assert any(name in text or as_list in text or f'"{words[-1]}"' in text for text in texts), where
+
+
+def test_every_block_of_the_operators_pages_is_typed_by_a_test() -> None:
+    """What stands indented is typed by nobody: it is of other programs, or says here why."""
+    pages = sorted((DOCS / "operators").glob("*.md"))
+    for page in pages:
+        if "```console" in page.read_text():
+            assert page in PAGES or page.name in ELSEWHERE, page.name
+    for page, test in ELSEWHERE.items():
+        assert (DOCS.parent / test).is_file(), page
+    indented = (line for page in pages for line in re.findall(r"^    (.*)$", page.read_text(), re.MULTILINE))
+    lines = {line.strip() for line in indented if re.search(r"(?:^|&& |; |\| )(?:\./)?dchat ", line.strip())}
+    assert lines == set(TYPED_BY_NOBODY)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,9 @@ async def test_at_a_terminal_one_that_would_fail_is_asked_about_first(
         assert no.exit_code == 1
         assert "by this node's word it would fail, and its fee of 0." in no.stderr
         assert "nothing was sent" in no.stderr
+        own = await call(running, "tx", "pay", "--from", bob, "--to", bob, "--amount", 1, typed="n\n")
+        assert "by this node's word it would fail: refused: " in own.stderr
+        assert "may be paid" not in own.stderr
         assert await balance(running, bob) == before
         yes = await call(running, *words, 50_000_000, typed="y\n")
         assert (yes.exit_code, "nothing was sent" in yes.stderr) == (1, False)

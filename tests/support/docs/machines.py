@@ -5,7 +5,8 @@ elsewhere it is an address of this machine's loopback. Either way it has a folde
 and `scp` is the only way from one to another.
 
 A page's block of `console` says on which machine each line is typed: `alpha$ dchat status`, or `each$` for all of the
-first ones in turn. NAME and ADDRESS are the machine's; `...` and `<name>` as in tests/support/docs/pages.py.
+first ones. Lines of `all$` that follow each other are typed on one machine after the other, all of them on each.
+NAME and ADDRESS are the machine's; `...` and `<name>` as in tests/support/docs/pages.py.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -27,10 +31,11 @@ from tests.support.docs.pages import DOCS, Names
 
 ROOT: Final = Path(__file__).parents[3]
 ASKED_FOR_S: Final = 120.0
+TYPED_S: Final = 300.0
 AGAIN_S: Final = 0.5
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _TYPED = re.compile(r"^([a-z]+)\$ (.*)$")
-_ASKS = ("dchat query", "dchat status", "dchat health")
+_ASKS = ("dchat query", "dchat status", "dchat health", "dchat upgrade status", "grep ")
 _SCP = """#!/bin/sh
 for last; do :; done
 while [ $# -gt 1 ]; do
@@ -49,6 +54,7 @@ class Line:
     machine: str
     command: str
     shown: str
+    block: int = 0  # the number of the line with which its block begins
 
 
 def lines_of(page: Path) -> list[Line]:
@@ -64,7 +70,7 @@ def lines_of(page: Path) -> list[Line]:
                 shown.append(line)
                 continue
             if command:
-                found.append(Line(page.name, at, machine, command, "\n".join(shown)))
+                found.append(Line(page.name, at, machine, command, "\n".join(shown), first))
             machine, command, at, shown = typed[1], typed[2], number, []
     return found
 
@@ -111,24 +117,37 @@ class Machine:
 class World:
     machines: dict[str, Machine]
     each: tuple[str, ...]
+    quicker: dict[str, str] = field(default_factory=dict)
+    asked_for_s: float = ASKED_FOR_S
     names: Names = field(default_factory=Names)
 
     def carry_out(self, page: str) -> None:
         """All that a page of docs/operators says to type. Raises AssertionError: what was not as it says."""
         found = lines_of(DOCS / "operators" / page)
         assert found, page
-        for line in found:
-            for name in self.each if line.machine == "each" else (line.machine,):
-                self._carry_out(line, self.machines[name])
+        for (_, where), group in groupby(found, key=lambda line: (line.block, line.machine)):
+            lines = list(group)
+            if where == "all":
+                for name in self.machines:
+                    for line in lines:
+                        self._carry_out(line, self.machines[name])
+                continue
+            machines = [self.machines[name] for name in (self.each if where == "each" else (where,))]
+            for line in lines:
+                with ThreadPoolExecutor(len(machines)) as at_once:
+                    list(at_once.map(partial(self._carry_out, line), machines))
 
     def _carry_out(self, line: Line, machine: Machine) -> None:
         def filled(text: str) -> str:
             return text.replace("NAME", machine.name).replace("ADDRESS", machine.address)
 
-        command, shown = self.names.filled(filled(line.command)), filled(line.shown)
-        deadline = time.monotonic() + (ASKED_FOR_S if line.command.startswith(_ASKS) else 0.0)
+        text = line.command
+        for said, instead in self.quicker.items():
+            text = text.replace(said, instead)
+        command, shown = self.names.filled(filled(text)), filled(line.shown)
+        deadline = time.monotonic() + (self.asked_for_s if line.command.startswith(_ASKS) else 0.0)
         while True:
-            code, printed = machine.type(command)
+            code, printed = machine.type(command, timeout_s=TYPED_S)
             if code == 0 and self.names.found_in(shown, printed):
                 return
             told = f"docs/operators/{line.page}:{line.number}: {machine.name}$ {command}\n{printed}\n({code}) but:\n"
@@ -141,8 +160,11 @@ class World:
 
 
 @contextlib.contextmanager
-def world(folder: Path, names: Sequence[str], *, each: int, options: dict[str, str]) -> Iterator[World]:
-    """options: environment of every machine beside what its addresses need; each: how many `each$` means."""
+def world(
+    folder: Path, names: Sequence[str], *, each: int, options: dict[str, str], quicker: dict[str, str] | None = None
+) -> Iterator[World]:
+    """options: environment of every machine beside what its addresses need; each: how many `each$` means. quicker: what
+    of a command is typed otherwise, where a page waits for days."""
     tools = folder / "tools"
     tools.mkdir()
     _write(tools / "scp", _SCP.format(folder=folder))
@@ -157,7 +179,7 @@ def world(folder: Path, names: Sequence[str], *, each: int, options: dict[str, s
                 "PATH": f"{tools}:{os.environ['PATH']}", "HOME": str(home), "PYTHONPATH": str(ROOT), **more, **options,
             }  # fmt: skip
             machines[name] = Machine(name, home, address, within, environment)
-        made = World(machines, tuple(names[:each]))
+        made = World(machines, tuple(names[:each]), quicker or {})
         try:
             yield made
         finally:
@@ -182,7 +204,7 @@ def _network(tag: str, names: Sequence[str]) -> Iterator[dict[str, Place]]:
             yield {name: ((), f"127.0.0.{at}", _at(f"127.0.0.{at}")) for at, name in enumerate(names, start=2)}
         else:
             yield {
-                name: (("ip", "netns", "exec", space), f"10.99.0.{at}", {})
+                name: (("ip", "netns", "exec", space), f"10.99.0.{at}", _open(f"10.99.0.{at}"))
                 for at, (name, space) in enumerate(spaces.items(), start=1)
             }
     finally:
@@ -190,6 +212,11 @@ def _network(tag: str, names: Sequence[str]) -> Iterator[dict[str, Place]]:
             for space in spaces.values():
                 _ip("netns", "del", space)
             _ip("link", "del", bridge)
+
+
+def _open(address: str) -> dict[str, str]:
+    """As docs/operators/monitor.md says: open to the network of the Prometheus."""
+    return {"DCHAT_OBSERVABILITY__METRICS_HOST": address}
 
 
 def _at(address: str) -> dict[str, str]:
