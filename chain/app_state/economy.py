@@ -162,12 +162,13 @@ def parse_economics(sections: Mapping[str, Mapping[str, Any]]) -> EconomicsGenes
 def _params(name: str, sections: Mapping[str, Mapping[str, Any]], kind: type[P]) -> P:
     where = f"{name}.params"
     names = [field for field in kind._fields if field not in _OF_CONSENSUS]
-    given = _object(where, sections[name]["params"], names)
+    given = _object(where, sections[name]["params"], names, optional=params.LATER)
+    names = [field for field in names if field in given]
     try:
         values = {field: params.value_from_text(where, field, given[field]) for field in names}
     except InvalidParam as error:
         raise InvalidEconomics(str(error)) from error
-    return kind(**values)
+    return kind(**dict.fromkeys(params.LATER.intersection(kind._fields), 0) | values)
 
 
 def _validator(where: str, value: object) -> GenesisStake:
@@ -232,10 +233,12 @@ def _integer(where: str, value: object) -> int:
         raise InvalidEconomics(f"{where}: {error}") from error
 
 
-def _object(where: str, value: object, names: Sequence[str]) -> Mapping[str, Any]:
+def _object(
+    where: str, value: object, names: Sequence[str], *, optional: frozenset[str] = frozenset()
+) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise InvalidEconomics(f"{where} is no object")
-    if sorted(value) != sorted(names):
-        strange = sorted(set(value) ^ set(names))
+    strange = sorted((set(value) ^ set(names)) - (optional - set(value)))
+    if strange:
         raise InvalidEconomics(f"{where}.{strange[0]}: unknown or missing; allowed: {', '.join(names)}")
     return value

@@ -18,7 +18,7 @@ from chain.currency.ledger.economic_params import STAKING, EconomicParams, Staki
 from chain.currency.ledger.records import ACCOUNT, SUPPLY, Account, Supply
 from chain.currency.ledger.stake_records import ACTIVE, BONDED, MINTER, ActiveSet, Minter, Now, Pulse
 from chain.currency.rewards import distribution, mint
-from chain.currency.staking import signing, slash, slashing, stake, valset
+from chain.currency.staking import rotation, signing, slash, slashing, stake, valset
 from chain.currency.staking.handlers import handlers, new_validator
 from chain.currency.staking.invariants import invariants
 from chain.kernel.branch import Branch, Decoders, Readable, Scan, State
@@ -62,7 +62,8 @@ class Economy:
         last_commit: CommitInfo, misbehavior: Sequence[Misbehavior], proposer: bytes, items_max: int,
     ) -> Iterator[None]:  # fmt: skip
         """In slices. items_max: of those whom slashes reach."""
-        votes = last_commit.votes
+        votes = rotation.current_votes(branch, last_commit.votes)
+        proposer = rotation.current(branch, proposer)
         self._members.follow(branch, votes, now)
         amount = mint.begin_block(branch, now) if votes else 0  # the initial height has no last commit
         distribution.begin_block(branch, votes, proposer, amount)

@@ -454,7 +454,7 @@ class StakeTooLow(StakingError):
 
 
 class ConsensusKeyRetired(StakingError):
-    code, rule = 142, "a key that signed twice validates no more"
+    code, rule = 142, "a key that signed twice, or that a validator gave up, validates no more"
 
 
 class UnbondingTooSmall(StakingError):
@@ -462,11 +462,19 @@ class UnbondingTooSmall(StakingError):
 
 
 class KeyNotPossessed(StakingError):
-    code, rule = 144, "a new validator's consensus key signs for its operator on this chain"
+    code, rule = 144, "a validator's new consensus key signs for its operator on this chain"
 
 
 class SlashWaiting(StakingError):
     code, rule = 145, "nobody comes to or leaves a validator while a slash of it goes on; it is done some blocks later"
+
+
+class KeyRotationOff(StakingError):
+    code, rule = 146, "consensus keys are changed where the chain's params let them"
+
+
+class TooManyRotations(StakingError):
+    code, rule = 147, "a validator changes its consensus key so often in an unbonding time as the chain's params say"
 
 
 # ------------------------------------------------------------------------------ codespace "slashing"

@@ -27,6 +27,9 @@ GAS_AUTHORISED: Final = 3_000  # of each message in another's name: its authoris
 GAS_PERIOD: Final = 200  # of a vesting: read with it whenever something is claimed
 GAS_STAKE: Final = GAS_REWARDS + 3 * GAS_NEW_LEAF  # also indexes, pools, a queue
 GAS_VALIDATOR: Final = GAS_STAKE + 3 * GAS_NEW_LEAF + GAS_SIGNATURE  # its consensus key signs
+GAS_ROTATION: Final = (
+    5 * GAS_MESSAGE + 2 * GAS_NEW_LEAF + GAS_STAYS + GAS_SIGNATURE
+)  # the old key is remembered for ever
 
 GAS_PER_MS: Final = 100_000
 BLOCK_GAS_MAX: Final = 1_000_000_000  # ten seconds: a block without a limit of its own has this one

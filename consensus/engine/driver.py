@@ -246,6 +246,7 @@ class ConsensusDriver(Entrance):
         await self._executor.settle()
         if self._signer is not None:
             self._signer.raise_floor(self._state.last_block_height)
+        await self._own.index_in(self._state.validators)
         records = recover(self._wal, self._signer, self._state, self._clock.now_ns())
         last_commit = load_last_commit(self._executor.blocks, self._state)
         self._is_running = True
@@ -644,7 +645,7 @@ class ConsensusDriver(Entrance):
         self._round_state.start(height, validators, last_commit, self._executor.bounds(self._state))
         self._round_state.start_time_ns = self._clock.now_ns() + commit_wait_ms * NS_PER_MS
         self._txs_told = False
-        our_index = None if self._signer is None else validators.index_of(self._own.address)
+        our_index = await self._own.index_in(validators)
         await self._feed(StartHeight(height, validators, our_index, needs_proof, commit_wait_ms))
         if self._executor.pool.size > 0:
             self._txs_available()

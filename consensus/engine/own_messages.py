@@ -25,6 +25,7 @@ from consensus.formats.timestamps import within_time
 from consensus.formats.units import NS_PER_MS
 from consensus.privval.own_key import PUT_OFF_MAX, OwnKeyWatch
 from consensus.privval.remote import AnySigner, RemoteSigner
+from consensus.privval.succession import SuccessiveSigner
 from consensus.state.state import State
 from consensus.stores.wal import Wal
 from consensus.system.clock import Clock, Workers
@@ -33,6 +34,7 @@ from consensus.system.failpoints import FailPoint, no_fail_point
 from consensus.types.block import Block
 from consensus.types.ids import NIL_BLOCK_ID, BlockID
 from consensus.types.parts import PartSet
+from consensus.types.validators import ValidatorSet
 from consensus.types.vote import Proposal, Vote
 
 log = structlog.get_logger(__name__)
@@ -107,6 +109,21 @@ class OwnMessages:
     def address(self) -> bytes:
         """Empty for an observer."""
         return b"" if self.signer is None else self.signer.pub_key.address
+
+    async def index_in(self, validators: ValidatorSet) -> int | None:
+        """Our place in a set that is to decide from now on; where it has our next key and the one of now no more, that
+        key signs from here on."""
+        signer = self.signer
+        index = None if signer is None else validators.index_of(self.address)
+        if index is not None or not isinstance(signer, SuccessiveSigner):
+            return index
+        retired = self.address
+        if not await self._workers.run_disk(lambda: signer.succeed(validators)):
+            return None
+        self.watch.follow(signer)
+        log.info("signs by its next key from now on", validator=self.address.hex(), retired=retired.hex())
+        signer.key.told(signer.pub_key)
+        return validators.index_of(self.address)
 
     def watch_some_heights(self, state: State, heights: int) -> None:
         """Sign nothing for so many. Nobody else could make the blocks that would be waited for where all the power is

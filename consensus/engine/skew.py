@@ -36,7 +36,9 @@ class ClockOff(EngineError):
 class ClockSkew:
     """Satisfies SavedListener. is_behind: whether blocks are fetched that others decided before."""
 
-    def __init__(self, clock: Clock, our_address: bytes, faults: Faults, *, is_behind: Callable[[], bool]) -> None:
+    def __init__(
+        self, clock: Clock, our_address: Callable[[], bytes], faults: Faults, *, is_behind: Callable[[], bool]
+    ) -> None:
         self._clock, self._us, self._faults, self._is_behind = clock, our_address, faults, is_behind
         self._samples: deque[int] = deque(maxlen=SAMPLES)
         self._told_ns = 0
@@ -51,7 +53,8 @@ class ClockSkew:
         now_ns = self._clock.now_ns()
         self._look_for_jump(now_ns - self._clock.monotonic_ns())
         signed = [slot for slot in saved.commit.signatures if not slot.is_absent]
-        if not any(slot.validator_address != self._us for slot in signed):
+        us = self._us()
+        if not any(slot.validator_address != us for slot in signed):
             return
         skew_ns = now_ns - weighted_median(sorted(_times(saved)))
         if skew_ns > 0 and self._is_behind():

@@ -32,6 +32,7 @@ from consensus.privval.guards import open_away_signer, open_file_signer
 from consensus.privval.held import HeldKey
 from consensus.privval.remote import AnySigner, AwayKey, RemoteKey, RemoteSigner
 from consensus.privval.signer import FileSigner, Signer
+from consensus.privval.succession import SuccessiveKey, SuccessiveSigner
 from consensus.state.state import State
 from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
@@ -95,7 +96,7 @@ class Engine:
     evidence: EvidencePool
     executor: BlockExecutor
     wal: Wal
-    signer: FileSigner | RemoteSigner
+    signer: FileSigner | SuccessiveSigner | RemoteSigner
     switch: Switch
     driver: ConsensusDriver
     gossip: Gossip
@@ -105,7 +106,7 @@ class Engine:
         app: Application,
         genesis: GenesisDoc,
         *,
-        key: PrivKey | AwayKey,
+        key: PrivKey | SuccessiveKey | AwayKey,
         switch: Switch,
         machine: Machine,
         kept: Kept,
@@ -116,8 +117,9 @@ class Engine:
     ) -> Engine:
         """Wire the parts, and bring application, blocks and state to one height.
 
-        key: the validator's, or where its signer connects (`signer.door`, which is not opened yet). switch: not
-        started. software: what the application is told of this build. fatal: ends the process (code, last line).
+        key: the validator's, alone or with one that comes after it, or where its signer connects (`signer.door`, which
+        is not opened yet). switch: not started. software: what the application is told of this build. fatal: ends the
+        process (code, last line).
         Raises StorageError, EngineError, SignerError, HaltRequested, and what `app` raises.
         """
         clock, workers = machine.clock, machine.workers
@@ -133,10 +135,14 @@ class Engine:
         set_block_limits(pool, state)
         machine.disk.make_directory(kept.data)
         wal = Wal(machine.disk, kept.wal, now_ns=clock.now_ns, **kept.wal_limits)
-        signer: FileSigner | RemoteSigner
+        signer: FileSigner | SuccessiveSigner | RemoteSigner
         if isinstance(key, RemoteKey | HeldKey):
             signs: AnySigner
             signs = signer = open_away_signer(machine.disk, key, kept.sign_state, blocks, genesis.chain_id, workers)
+        elif isinstance(key, SuccessiveKey):
+            signs = signer = SuccessiveSigner(
+                machine.disk, key, lambda key, state: open_file_signer(machine.disk, key, state, blocks), choices.sign
+            )
         else:
             signer = open_file_signer(machine.disk, key, kept.sign_state, blocks)
             signs = choices.sign(signer)
@@ -148,7 +154,8 @@ class Engine:
         )  # fmt: skip
         gossip = Gossip.join(
             switch, driver=driver, executor=executor, pool=pool, evidence=evidence, clock=clock, workers=workers,
-            random=machine.chance, extra_channel=choices.extra_channel, our_address=key.pub_key.address, fatal=fatal,
+            random=machine.chance, extra_channel=choices.extra_channel, our_address=lambda: key.pub_key.address,
+            fatal=fatal,
         )  # fmt: skip
         return Engine(
             app=app, blocks=blocks, states=states, pool=pool, evidence=evidence, executor=executor, wal=wal,

@@ -70,7 +70,7 @@ class Gossip:
         workers: Workers,
         random: random.Random,
         extra_channel: bool,
-        our_address: bytes,
+        our_address: Callable[[], bytes],
         fatal: Callable[[int, str], None],
     ) -> Gossip:
         """Make the reactors and give them to the switch.

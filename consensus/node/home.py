@@ -70,6 +70,15 @@ class NodeFiles:
         return self.root / "config" / "genesis.json"
 
     @property
+    def next_validator_key(self) -> Path:
+        """What is to sign when the chain has it in this validator's place; with a record of its own."""
+        return self.root / "config" / "priv_validator_next_key.json"
+
+    @property
+    def next_sign_state(self) -> Path:
+        return self.data / "priv_validator_next_state.json"
+
+    @property
     def node_key(self) -> Path:
         return self.root / "config" / "node_key.json"
 

@@ -48,10 +48,14 @@ class OwnKeyWatch:
     """Compares what peers show of our key with what we signed. `signer` None: an observer, nothing is ours."""
 
     def __init__(self, signer: Record | None) -> None:
-        self.address = b"" if signer is None else signer.pub_key.address
-        self._record: Position = (0, 0, 0) if signer is None else signer.last_position
+        self.follow(signer)
         self._until_ns = self._until_height = 0
         self._put_off: deque[SignProposal | SignVote] = deque(maxlen=PUT_OFF_MAX)
+
+    def follow(self, signer: Record | None) -> None:
+        """Watch this one's key from now on."""
+        self.address = b"" if signer is None else signer.pub_key.address
+        self._record: Position = (0, 0, 0) if signer is None else signer.last_position
         self._made: OrderedDict[Position, bytes] = OrderedDict()
 
     def wait_until(self, until_ns: int) -> None:

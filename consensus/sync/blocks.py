@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 import structlog
@@ -114,7 +114,7 @@ class BlockSyncReactor:
         clock: Clock,
         *,
         verifier: Verifier,
-        our_address: bytes = b"",
+        our_address: Callable[[], bytes] = bytes,
         workers: Workers | None = None,
         verifiers: Verifiers | None = None,
         tx_bytes_min: int = 1,
@@ -427,7 +427,7 @@ class BlockSyncReactor:
 
     def _is_sole_validator(self) -> bool:
         validators = self._driver.state.validators
-        return len(validators) == 1 and validators[0].address == self._our_address
+        return len(validators) == 1 and validators[0].address == self._our_address()
 
     @property
     def _next_height(self) -> int:
@@ -510,7 +510,7 @@ class BlockSyncReactor:
     def _could_block_alone(self) -> bool:
         """A third of the power is ours: the others cannot have gone on without us."""
         validators = self._driver.state.validators
-        us = validators.by_address(self._our_address)
+        us = validators.by_address(self._our_address())
         total = validators.total_power
         return us is not None and total - us.voting_power <= two_thirds(total)
 

@@ -210,7 +210,7 @@ class _Process:
             node.ended.add_done_callback(lambda done: self._end(EXIT_CONSENSUS_FAILURE, done.result()))
             stack.push_async_callback(pruner.stop)
             stack.push_async_callback(node.stop)
-            me = Me(genesis.chain_id, moniker_of(config), node_key.id, key.pub_key.address, self._started_ns)
+            me = Me(genesis.chain_id, moniker_of(config), node_key.id, lambda: key.pub_key.address, self._started_ns)
             await self._open_doors(stack, node, client, me, genesis, key.pub_key)
             with listening("peers", config.network.listen_address, "[network] listen_address"):
                 await node.start()

@@ -117,7 +117,7 @@ class RpcDoor:
         )  # fmt: skip
         asked = Questions(client)
         of_node = NodeCalls(
-            views, key, info=asked.info, query=asked.query, peer_states=engine.gossip.consensus.peer_states
+            views, lambda: key, info=asked.info, query=asked.query, peer_states=engine.gossip.consensus.peer_states
         )
         of_txs = TxCalls(
             answers, engine.pool, node.commits, EvidenceDesk(engine.evidence, views.reading), reading=views.reading,

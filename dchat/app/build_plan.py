@@ -10,6 +10,7 @@ from typing import Final
 
 from chain.chat.channels.members import index_members
 from chain.chat.identities.names import index_names
+from chain.currency.ledger.economic_params import STAKING, StakingParams, staking_of
 from chain.upgrade.migrations import Migration, MigrationContext, Upgrade
 
 
@@ -23,7 +24,16 @@ def find_members(ctx: MigrationContext) -> Iterator[None]:
     return index_members(ctx.branch, ctx.scan)
 
 
+def let_keys_change(ctx: MigrationContext) -> Iterator[None]:
+    """Validators may change their consensus keys, as on a chain that begins now (docs/signer.md)."""
+    usual = StakingParams()
+    fee, most = usual.key_rotation_fee, usual.key_rotations_max
+    ctx.branch.set(STAKING, staking_of(ctx.branch)._replace(key_rotation_fee=fee, key_rotations_max=most))
+    yield
+
+
 UPGRADES: Final[tuple[Upgrade, ...]] = (
     Upgrade("look-alikes", (Migration("chat", 2, index_looks),)),
     Upgrade("memberships", (Migration("chat", 3, find_members),)),
+    Upgrade("key-rotation", (Migration("economy", 2, let_keys_change),)),
 )  # fmt: skip

@@ -28,7 +28,7 @@ from chain.currency.ledger.stake_records import (
     Validator,
 )
 from chain.currency.rewards import distribution
-from chain.currency.staking import signing, stake
+from chain.currency.staking import rotation, signing, stake
 from chain.currency.staking.signing import SigningInfo
 from chain.currency.staking.valset import active_of
 from chain.kernel.branch import Base
@@ -53,9 +53,9 @@ class EconomyQueries:
     def validator(
         self, *, operator: bytes = b"", consensus_address: bytes = b"", height: int = 0
     ) -> pb.GetStakingValidatorResponse:
-        """One of the two names it; none of that name: an answer without it."""
+        """One of the two names it, also by a key that it had before; none of that name: an answer without it."""
         version, base = self._open(height)
-        found = operator or base.get(CONSENSUS_KEY + consensus_address)
+        found = operator or base.get(CONSENSUS_KEY + rotation.current(base, consensus_address))
         validator = stake.validator_of(base, found) if found else None
         answer = pb.GetStakingValidatorResponse(height=version)
         if validator is not None:
@@ -192,6 +192,8 @@ def _validator(base: Base, validator: Validator, height: int) -> pb.ValidatorInf
         commission=dec.text(rewards.commission), outstanding=dec.text(rewards.outstanding),
         slashes_waiting=validator.slashes_waiting,
     )  # fmt: skip
+    for one in rotation.rotations_of(base, validator.operator):
+        shown.rotations.add(address=one.address, height=one.height, time_ns=one.time_ns)
     info = signing.info_of(base, validator.address)
     if info is not None:
         shown.signing.CopyFrom(_signing(base, info, height))

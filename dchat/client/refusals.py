@@ -223,10 +223,20 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     e.WorthlessShares: Say("the validator's shares are worth nothing", "choose another validator"),
     e.CommissionTooLow: Say("the commission is below the chain's minimum", "choose a higher one"),
     e.StakeTooLow: Say("the stake is below what a validator begins with", "stake more"),
-    e.ConsensusKeyRetired: Say("this consensus key signed twice once", "make a home with a new key: dchat init"),
+    e.ConsensusKeyRetired: Say(
+        "this consensus key signed twice once, or a validator had it before",
+        "make a new key: dchat init, or dchat signer next-key where a validator changes its own",
+    ),
     e.UnbondingTooSmall: Say("less than that is unbonding", "cancel less"),
     e.KeyNotPossessed: Say(
         "nothing shows that the operator has this consensus key", "sign for it: dchat tx stake prove-key"
+    ),
+    e.KeyRotationOff: Say(
+        "this chain lets no validator change its consensus key", "propose staking.key_rotations_max to governance"
+    ),
+    e.TooManyRotations: Say(
+        "the validator changed its consensus key already, in this unbonding time",
+        "wait until the time that it names, or begin another validator",
     ),
     e.SlashWaiting: Say("a slash of this validator goes on", "try again some blocks later"),
     e.StillJailed: Say("the validator's time in jail is not over", "wait"),

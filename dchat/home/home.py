@@ -29,6 +29,7 @@ from consensus.p2p.conn.node_key import NodeKey
 from consensus.privval.channel import SignerAddress
 from consensus.privval.record import read_record
 from consensus.privval.remote import RemoteKey
+from consensus.privval.succession import Places
 from consensus.system.disk import OsDisk
 from consensus.system.files import write_new, write_new_secret
 from crypto.keys import Ed25519PrivKey, Ed25519PubKey, PrivKey, PubKey
@@ -38,6 +39,7 @@ from dchat.home.key_file import KeyFile
 from genesis.kept import keep, load_kept
 
 DEFAULT_HOME = "~/.dchat"
+RETIRED = "retired"  # folders of keys and of records that are not used any more
 REHEARSAL_PREFIX = "rehearsal-"  # of folders beside the databases that hold a copy for a while; no part of the home
 
 
@@ -57,6 +59,15 @@ class Home(NodeFiles):
         said = options.validator.passphrase_file
         passphrase = root / Path(said).expanduser() if said else None
         return Home(root, data, databases, root / Path(options.validator.identity_file).expanduser(), passphrase)
+
+    @property
+    def places(self) -> Places:
+        """Where a change of the consensus key moves files."""
+        return Places(
+            key=self.validator_key, state=self.sign_state, next_key=self.next_validator_key,
+            next_state=self.next_sign_state, retired_keys=self.next_validator_key.parent / RETIRED,
+            retired_states=self.data / RETIRED,
+        )  # fmt: skip
 
     @property
     def config_file(self) -> Path:

@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, TextIO
 
+import structlog
+
+from consensus.privval.succession import settle
+from consensus.system.disk import OsDisk
 from dchat.home.errors import AlreadyRunning
 from dchat.home.files import finish_replacing
 from dchat.home.home import Home
@@ -17,6 +21,8 @@ from storage.level_files import is_held
 
 PROBES: Final = 50
 PROBE_S: Final = 0.01
+log = structlog.get_logger()
+
 ENDING_PROBES: Final = 200  # 2 s: of a process that was killed the kernel frees large memory before its last files
 
 
@@ -24,8 +30,9 @@ ENDING_PROBES: Final = 200  # 2 s: of a process that was killed the kernel frees
 def hold_home(home: Home) -> Iterator[None]:
     """One process per home: two would sign with one key. The file holds the pid for people and for the testnet.
 
-    What a stop left of a restore is finished first. Of a process that was killed this lock is free a moment before
-    those of its databases: they are waited for. Raises AlreadyRunning, HomeError, OSError.
+    What a stop left of a restore, or of a change of the consensus key, is finished first. Of a process that was killed
+    this lock is free a moment before those of its databases: they are waited for. Raises AlreadyRunning, HomeError,
+    OSError.
     """
     home.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with home.pid_file.open("a+") as file:
@@ -35,6 +42,8 @@ def hold_home(home: Home) -> Iterator[None]:
             raise AlreadyRunning(f"{home.pid_file}: {who} runs on this home already: stop it first")
         _write_pid(file)
         try:
+            if settle(OsDisk(), home.places):
+                log.warning("finished a change of the consensus key that a stop had interrupted")
             if home.databases.is_dir():
                 _wait_for_databases(home.databases)
                 finish_replacing(home.databases, also_aside=(home.wal,))
@@ -43,6 +52,13 @@ def hold_home(home: Home) -> Iterator[None]:
             # the name stays: removing it would let a third process lock another file of the same name
             with contextlib.suppress(OSError):  # a disk that fails changes no exit code
                 file.truncate(0)
+
+
+def finish_change(home: Home) -> None:
+    """Before anybody misses the key that a stop left halfway to its place. Raises HomeError, OSError."""
+    if not home.validator_key.exists() and home.next_validator_key.exists():
+        with contextlib.suppress(AlreadyRunning), hold_home(home):
+            pass
 
 
 def _locked(file: TextIO) -> bool:

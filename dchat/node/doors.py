@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -112,7 +112,7 @@ class Chain(NamedTuple):
     """What the JSON-RPC door tells beside what all doors tell. pub_key: this validator's."""
 
     genesis: GenesisDoc
-    pub_key: PubKey
+    pub_key: Callable[[], PubKey]
     app: DchatApplication
 
 

@@ -34,11 +34,12 @@ from consensus.p2p.conn.errors import P2PError
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.privval.held import HeldKey
 from consensus.privval.remote import AwayKey, RemoteKey
+from consensus.privval.succession import SuccessiveKey
 from consensus.state.validation import tells_other_execution
 from consensus.system.errors import EXIT_CONSENSUS_FAILURE, EngineError, exit_code_of
 from consensus.system.machine import EXIT_DISK, EXIT_MACHINE, last_words
 from crypto import native
-from crypto.keys import PrivKey
+from crypto.keys import PubKey
 from dchat.audit.trail import FILE_NAME, Trail
 from dchat.config import Config, Loaded
 from dchat.config.genesis_options import GENESIS_OPTIONS
@@ -192,7 +193,7 @@ class _Process:
         for warning in self._loaded.warnings:
             log.warning("an option was taken otherwise than it reads", option=warning)
         genesis, node_key = load_genesis(home, note=self._before is None), NodeKey.load(home.node_key)
-        validator_key = node_key_of(home, config, node_key)
+        validator_key = node_key_of(home, config, node_key, self._changed_key)
         self._say_started(genesis, validator_key)
         if self._before is None and not await self._join(genesis, node_key, validator_key):
             return EXIT_OK
@@ -221,7 +222,7 @@ class _Process:
             if self._before is None:
                 _settle_memory()
             self._begin_own_tasks(node, validator_key)
-            handing = await self._hand_over_when_asked(node)
+            handing = await self._hand_over_when_asked(node, validator_key)
             code, reason = await self._ended
             self._told = {"code": code, "reason": reason}
             handing.close()
@@ -246,7 +247,7 @@ class _Process:
         log.info("stopped", reason=reason)
         return code
 
-    def _say_started(self, genesis: GenesisDoc, validator_key: PrivKey | AwayKey) -> None:
+    def _say_started(self, genesis: GenesisDoc, validator_key: SuccessiveKey | AwayKey) -> None:
         signer = "remote" if isinstance(validator_key, RemoteKey) else self._fitted.hsm.kind or "file"
         address = validator_key.pub_key.address.hex().upper()
         audit_head = self._audit.note(
@@ -262,7 +263,11 @@ class _Process:
             native=native.state(),
         )
 
-    async def _join(self, genesis: GenesisDoc, node_key: NodeKey, validator_key: PrivKey | AwayKey) -> bool:
+    def _changed_key(self, pub_key: PubKey) -> None:
+        """The chain has the validator's next key in place of the one that this process began with."""
+        self._audit.note("consensus key changed", signs_as=pub_key.address.hex().upper())
+
+    async def _join(self, genesis: GenesisDoc, node_key: NodeKey, validator_key: SuccessiveKey | AwayKey) -> bool:
         """By a snapshot, where that is wanted. False: the process was told to stop meanwhile."""
         assert self._ended is not None
         address, config = validator_key.pub_key.address, self._fitted
@@ -279,7 +284,7 @@ class _Process:
         joining.result()
         return True
 
-    def _begin_own_tasks(self, node: Node, validator_key: PrivKey | AwayKey) -> None:
+    def _begin_own_tasks(self, node: Node, validator_key: SuccessiveKey | AwayKey) -> None:
         """What the node does for its operator beside following the chain. None of it can stop the node."""
         if isinstance(validator_key, RemoteKey | HeldKey):
             if self._loaded.asks_to_stake or self._swap is not None:
@@ -297,13 +302,13 @@ class _Process:
                 self._audit.note("operator key used", purpose=f"announce readiness for the upgrade {swap.name}")
             node.tasks.side("prepare the upgrade", lambda: _prepare(node, swap, validator_key))
 
-    async def _hand_over_when_asked(self, node: Node) -> HandOver:
+    async def _hand_over_when_asked(self, node: Node, validator_key: SuccessiveKey | AwayKey) -> HandOver:
         """And tell the process before that this one takes part."""
-        driver, address = node.driver, node.validator_key.address
+        driver = node.driver
 
         def is_ours_next() -> bool:
             validators = driver.state.validators
-            return len(validators) > 0 and validators.proposer_of(0).address == address
+            return len(validators) > 0 and validators.proposer_of(0).address == validator_key.pub_key.address
 
         def is_hasty(saved: SavedBlock) -> bool:
             return node.pool.size > 0 or saved.state.app_hash != saved.block.header.app_hash
@@ -525,7 +530,7 @@ def _plain(value: Fraction) -> str:
     return str(value.numerator) if value.denominator == 1 else f"{float(value):g}"
 
 
-async def _join(node: Node, validator_key: PrivKey) -> None:
+async def _join(node: Node, validator_key: SuccessiveKey) -> None:
     """Make this node's key a validator's. Not being able to is no reason to stop following the chain."""
     options = node.config.staking
     try:
@@ -538,7 +543,7 @@ async def _join(node: Node, validator_key: PrivKey) -> None:
         log.error("this node does not stake by itself", reason=str(error))
 
 
-async def _prepare(node: Node, swap: Swap, validator_key: PrivKey) -> None:
+async def _prepare(node: Node, swap: Swap, validator_key: SuccessiveKey) -> None:
     """Look at the upgrade's binary, and announce it."""
     announcer: Announcer | None = None
     if node.config.upgrade.announce:

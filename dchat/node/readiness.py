@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import structlog
 
 from chain.tx.envelope.tx import decode
+from chain.tx.messages.economy import ConsensusSigner
 from chain.tx.messages.upgrade import READY_NAMES_MAX, SOFTWARE_BYTES_MAX, AnnounceReadiness, sign_readiness
 from chain.upgrade.plan import DONE_NAME, READINESS, Plan, Readiness
 from consensus.node.commit_watch import SafeListener
-from crypto.keys import PrivKey
 from dchat.home.identity import Identity
 from dchat.home.version import build_version
 from dchat.node.errors import CannotUpgrade
@@ -116,7 +116,7 @@ class Word(NamedTuple):
 class Announcer:
     """key: of consensus. name: the upgrade's. Raises ValueError: FILE is no record of an announcement."""
 
-    def __init__(self, node: Node, operator: Identity, key: PrivKey, *, name: str) -> None:
+    def __init__(self, node: Node, operator: Identity, key: ConsensusSigner, *, name: str) -> None:
         self._node, self._operator, self._key, self._name = node, operator, key, name
         self._own = OwnTx(
             node, operator, FILE, purpose="the announcement of readiness",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from consensus.engine.driver import ConsensusDriver
@@ -29,8 +30,8 @@ PART = "records of heights"  # the name under which /ready tells of it
 
 
 def remember(
-    desk: WhyDesk, driver: ConsensusDriver, *, address: bytes, clock: Clock, switch: Switch, gossip: Gossip,
-    skew: ClockSkew, signer: AnySigner, staked: NodeMetrics, lag: LoopLag, faults: Faults,
+    desk: WhyDesk, driver: ConsensusDriver, *, address: Callable[[], bytes], clock: Clock, switch: Switch,
+    gossip: Gossip, skew: ClockSkew, signer: AnySigner, staked: NodeMetrics, lag: LoopLag, faults: Faults,
 ) -> None:  # fmt: skip
     """address: of our consensus key. Listens from now on, and hands its records to `desk`."""
     around = Around(
@@ -39,7 +40,7 @@ def remember(
         peers=lambda: len(switch.peers),
         is_behind=gossip.is_catching_up,
         skew_ns=lambda: skew.ns,
-        is_jailed=lambda: (found := staked.record_of(address)) is not None and found.jailed,
+        is_jailed=lambda: (found := staked.record_of(address())) is not None and found.jailed,
         has_signer=lambda: not isinstance(signer, RemoteSigner) or signer.door.is_connected,
         name_of=lambda address: "" if (found := staked.record_of(address)) is None else found.moniker,
     )

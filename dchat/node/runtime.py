@@ -51,12 +51,13 @@ from consensus.p2p.switch import Switch
 from consensus.privval.channel import SignerAddress
 from consensus.privval.errors import SignerLinkLost
 from consensus.privval.remote import AwayKey, RemoteSigner
+from consensus.privval.succession import SuccessiveKey
 from consensus.statesync.chunks import ChunkFolder
 from consensus.system.clock import Clock, LoopClock, ThreadWorkers, Workers, steady_clock
 from consensus.system.disk import OsDisk
 from consensus.system.handed import Handed, listening_sockets
 from consensus.system.tasks import Faults, Tasks
-from crypto.keys import PrivKey, PubKey
+from crypto.keys import PrivKey
 from dchat.app.app import DchatApplication
 from dchat.app.snapshots import Shelf
 from dchat.autopsy.files import TrailFiles
@@ -176,7 +177,7 @@ class Given:
     config: Config
     genesis: GenesisDoc
     node_key: NodeKey
-    validator_key: PrivKey | AwayKey
+    validator_key: PrivKey | SuccessiveKey | AwayKey
     fatal: Callable[[int, str], None]
     upgrade_options: UpgradeOptions | None
     on_halt: Callable[[HaltRequested], None]
@@ -205,7 +206,6 @@ class Node:
     retention: Retention
     snapshots: SnapshotMaker
     journal: Journal
-    validator_key: PubKey
     fatal: Callable[[int, str], None]
     scrubber: Scrubber
     feed: SqlFeed | None  # into SQL
@@ -222,7 +222,7 @@ class Node:
         genesis: GenesisDoc,
         *,
         node_key: NodeKey,
-        validator_key: PrivKey | AwayKey,
+        validator_key: PrivKey | SuccessiveKey | AwayKey,
         fatal: Callable[[int, str], None],
         upgrade_options: UpgradeOptions | None = None,
         on_halt: Callable[[HaltRequested], None] = lambda halt: None,
@@ -417,7 +417,7 @@ def _telling(part: str, errors: list[Exception]) -> Iterator[None]:
 async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> Node:
     started_ns = time.monotonic_ns()
     home, config, genesis, validator_key = given.home, given.config, given.genesis, given.validator_key
-    clock, disk, chance = LoopClock(), OsDisk(), random.Random()
+    clock, disk, chance, address = LoopClock(), OsDisk(), random.Random(), lambda: validator_key.pub_key.address
     check_belongs(databases.state, genesis, home)
     cache_bytes = config.database.state_cache_size * MIB
     stores = Stores(databases.app, cache_bytes=cache_bytes, on_corrupted=given.on_broken)
@@ -447,11 +447,11 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     retention = _retention(given, executor, evidence, app, clock, workers)
     maker = snapshots_of(given, executor, app, clock, workers, retention, faults)
     journal = Journal(disk, home.journal, pool, workers)
-    skew = ClockSkew(clock, validator_key.pub_key.address, faults, is_behind=gossip.is_catching_up)
+    skew = ClockSkew(clock, address, faults, is_behind=gossip.is_catching_up)
     keeper = Keeper(home, config, faults) if config.backup.enable else None
     feed = on_node.feed_of(config, genesis, answers, retention, workers)
     _listen(driver, faults, told_of(given, pool, skew, retention, maker, journal) | on_node.listeners_of(feed))
-    me = Me(genesis.chain_id, moniker_of(config), given.node_key.id, validator_key.pub_key.address, started_ns)
+    me = Me(genesis.chain_id, moniker_of(config), given.node_key.id, address, started_ns)
     views = Views(
         me=me, answers=answers, driver=driver, pool=pool, switch=switch, faults=faults,
         is_catching_up=gossip.is_catching_up, sync_target=gossip.highest_peer, sync_waits_for=gossip.waits_for,
@@ -463,14 +463,14 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     doors = Doors(
         home, config, views, watch=watch, gossip=gossip, journal=journal, evidence=evidence,
         block_events=lambda: app.block_events, retention=retention, skew=skew, trails=trails_of(home, executor, app),
-        feed=feed, keeper=keeper, chain=Chain(genesis, validator_key.pub_key, app), why=desk, book=book,
+        feed=feed, keeper=keeper, chain=Chain(genesis, lambda: validator_key.pub_key, app), why=desk, book=book,
         tracing=traced(config, driver, pool, me=me, clock=clock, faults=faults),
     )  # fmt: skip
     if given.handed is not None:
         doors.take_from(given.handed)
     driver.add_saved_listener(SafeListener("metrics", doors.metrics, faults))
     remember(
-        desk, driver, address=validator_key.pub_key.address, clock=clock, switch=switch, gossip=gossip, skew=skew,
+        desk, driver, address=address, clock=clock, switch=switch, gossip=gossip, skew=skew,
         signer=engine.signer, staked=doors.metrics, lag=doors.lag, faults=faults,
     )  # fmt: skip
     if isinstance(engine.signer, RemoteSigner):
@@ -479,7 +479,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     return Node(
         home=home, config=config, genesis=genesis, databases=databases, app=app, pool=pool, executor=executor,
         engine=engine, driver=driver, switch=switch, gossip=gossip, workers=workers, views=views, doors=doors,
-        retention=retention, snapshots=maker, journal=journal, validator_key=validator_key.pub_key, fatal=given.fatal,
+        retention=retention, snapshots=maker, journal=journal, fatal=given.fatal,
         feed=feed, keeper=keeper, room=room_of(home, config), why=desk, tasks=Tasks(given.fatal, faults),
         scrubber=Scrubber([home.databases / name for name in DATABASES], workers, given.on_broken),
     )  # fmt: skip
@@ -639,7 +639,7 @@ async def join_by_snapshot(
             return
         check_trust(config.model_copy(update={"state_sync": options.model_copy(update={"enable": True})}))
         switch = switch_of(config, node_key, genesis)
-        me = Me(genesis.chain_id, moniker_of(config), node_key.id, our_address, time.monotonic_ns())
+        me = Me(genesis.chain_id, moniker_of(config), node_key.id, lambda: our_address, time.monotonic_ns())
         views = JoinViews(me=me, switch=switch)
         doors = JoinDoors(home, config, views)
         await doors.start(listening)

@@ -5,19 +5,22 @@ The key file says which key it is, and the options how it is reached; where the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.privval.errors import KeyLost
 from consensus.privval.remote import AwayKey
-from crypto.keys import PrivKey
+from consensus.privval.succession import SuccessiveKey
+from crypto.keys import PrivKey, PubKey
 from dchat.config import Config
 from dchat.config.hsm import PKCS11, HsmSection
 from dchat.home.errors import HomeError
-from dchat.home.home import Home, load_key_file, load_validator_key, remote_key
+from dchat.home.home import Home, load_key_file, remote_key
 from dchat.home.key_file import HOLDERS, KeyFile
 from dchat.signer import kms, token
+from dchat.signer.heir import key_in_home
 from dchat.signer.held import HeldSigningKey, Holder
 from dchat.signer.kms import KmsKey
 from dchat.signer.token import Token
@@ -61,12 +64,14 @@ def signing_key(file: KeyFile, options: HsmSection, root: Path, passphrase: Path
     return HeldSigningKey(holder_of(options, root), file.pub_key)
 
 
-def node_key_of(home: Home, config: Config, connection_key: NodeKey) -> PrivKey | AwayKey:
-    """By which a node signs. Raises HomeError."""
+def node_key_of(
+    home: Home, config: Config, connection_key: NodeKey, told: Callable[[PubKey], None] = lambda pub_key: None
+) -> SuccessiveKey | AwayKey:
+    """By which a node signs. told: by which other one from now on. Raises HomeError."""
     if (elsewhere := remote_key(home, config, connection_key)) is not None:
         return elsewhere
     if not config.hsm.enable:
-        return load_validator_key(home)
+        return key_in_home(home, told)
     key = signing_key(load_key_file(home), config.hsm, home.root, home.passphrase)
     assert isinstance(key, HeldSigningKey)
     return key.for_engine()

@@ -44,7 +44,7 @@ FIRST_MS: Final = 10_000  # of a silence: whether its peers were connected then 
 class Around:
     """What the recorder asks of its node. started_at: of this process, in milliseconds since the epoch."""
 
-    address: bytes  # of our consensus key
+    address: Callable[[], bytes]  # of our consensus key
     started_at: int
     peers: Callable[[], int]
     is_behind: Callable[[], bool]
@@ -119,7 +119,7 @@ class Recorder:
             if len(self._names) >= NAMES_MAX:
                 self._names.clear()
             name = self._names[proposer] = self._around.name_of(proposer)[:NAME_CHARS_MAX]
-        is_ours = proposer == self._around.address
+        is_ours = proposer == self._around.address()
         rounds.append(RoundRecord(state.round, running.ms(now_ns), proposer.hex().upper(), name, is_ours))
 
     def proposal_set(self, proposal: Proposal) -> None:
@@ -148,7 +148,7 @@ class Recorder:
 
     def vote_added(self, vote: Vote) -> None:
         running = self._now
-        if running is not None and vote.height == running.height and vote.validator_address != self._around.address:
+        if running is not None and vote.height == running.height and vote.validator_address != self._around.address():
             self._heard(running, self._clock.monotonic_ns())
 
     def timed_out(self, elapsed: Elapsed) -> None:
@@ -208,7 +208,7 @@ class Recorder:
         return None if running is None else self._told(running, "running")
 
     def _record(self, saved: SavedBlock, running: _Running | None) -> HeightRecord:
-        signers, address = saved.state.last_validators, self._around.address
+        signers, address = saved.state.last_validators, self._around.address()
         was_decided_here = running is not None and running.decided_ns >= 0
         if running is None:
             running = self._new(saved.height, self._clock.monotonic_ns())
@@ -230,11 +230,11 @@ class Recorder:
             for one in running.rounds:
                 one.prevotes = _power(state, VoteKind.PREVOTE, one.round)
                 one.precommits = _power(state, VoteKind.PRECOMMIT, one.round)
-        skew_ns = around.skew_ns()
+        skew_ns, address = around.skew_ns(), around.address()
         return HeightRecord(
             running.height, how, around.started_at, running.wall_ms,
             saved_at=self._clock.now_ns() // NS_PER_MS, block_at=0,
-            is_validator=state.validators.index_of(around.address) is not None if around.address else False,
+            is_validator=bool(address) and state.validators.index_of(address) is not None,
             is_jailed=False, before="", is_behind=around.is_behind(),
             rounds=list(running.rounds), own=self._own(running), lags=list(running.lags),
             decided_ms=running.ms(running.decided_ns) if running.decided_ns >= 0 else None,

@@ -41,7 +41,14 @@ from chain.tx.messages.chat import (
     PublishPrekeys,
     SetProfile,
 )
-from chain.tx.messages.economy import CreateValidator, Delegate, Redelegate, SetWithdrawAddress, Undelegate
+from chain.tx.messages.economy import (
+    CreateValidator,
+    Delegate,
+    Redelegate,
+    RotateConsensusKey,
+    SetWithdrawAddress,
+    Undelegate,
+)
 from chain.tx.messages.governance import YES, AddDeposit, ChangeParams, ParamChange, SubmitProposal, Vote
 from chain.tx.messages.payments import (
     CreateDenomination,
@@ -127,7 +134,7 @@ def leaves(world: Chain) -> set[tuple[str, bytes]]:
 @pytest.fixture(scope="module")
 def world() -> World:
     world = World(
-        {"v1": 100 * UNIT, "v2": 100 * UNIT}, {"ann": 500 * UNIT, "bob": 500 * UNIT, "new": 500 * UNIT},
+        {"v1": 100 * UNIT, "v2": 100 * UNIT}, dict.fromkeys(("ann", "bob", "new", "v1"), 500 * UNIT),
         gas_price=100_000, check=False,
     )  # fmt: skip
     ann, bob, v2 = world.address("ann"), world.address("bob"), world.address("v2")
@@ -175,6 +182,9 @@ MAKE = {
     "undelegate": lambda a: Undelegate(a("ann"), a("v2"), UNIT),
     "redelegate": lambda a: Redelegate(a("ann"), a("v2"), a("v1"), UNIT),
     "set_withdraw_address": lambda a: SetWithdrawAddress(a("ann"), a("bob")),
+    "rotate_consensus_key": lambda a: RotateConsensusKey(
+        a("v1"), consensus_key("later").bytes, possession("later", a("v1"))
+    ),
     "create_validator": lambda a: CreateValidator(
         a("new"), consensus_key("new").bytes, "new", 0, ONE, ONE, UNIT, 200 * UNIT, possession("new", a("new"))
     ),
@@ -184,6 +194,7 @@ STAY = {
     "create_standing_order": 1,
     "register_identity": 3, "create_channel": 2, "join_channel": 1, "pay_to_join": 1, "submit_proposal": 1,
     "lock_for_allowance": 1, "grant_channel_allowance": 1,
+    "rotate_consensus_key": 1,
     "set_profile": 1, "block_identity": 1, "publish_prekeys": 1, "add_device": 1,
 }  # fmt: skip
 
@@ -192,7 +203,7 @@ STAY = {
 def test_each_leaf_has_a_price(kind: str, world: World) -> None:
     """audit 16: nobody adds to what every node keeps without paying for each leaf, and more for one that stays."""
     message: Message = MAKE[kind](world.address)
-    who = next(name for name in ("ann", "bob", "new") if world.address(name) == message[0])
+    who = next(name for name in ("ann", "bob", "new", "v1") if world.address(name) == message[0])
     tx = world.tx(who, message)
     before = leaves(world)
     (result,) = world.block(tx).tx_results

@@ -494,7 +494,7 @@ UPGRADE = Example(
         Put(
             "dchat/app/build_plan.py",
             '    Upgrade("summer", (Migration("chat", 4, mark_topics),)),\n',
-            after='    Upgrade("memberships", (Migration("chat", 3, find_members),)),\n',
+            after='    Upgrade("key-rotation", (Migration("economy", 2, let_keys_change),)),\n',
         ),
         Put(
             "dchat/app/build_plan.py",

@@ -29,12 +29,17 @@ class InvalidParam(ValueError):
 
 
 class StakingParams(NamedTuple):
+    """key_rotation_fee: for another consensus key. key_rotations_max: of a validator in an unbonding time; 0: none, as
+    in records and documents of before there were any."""
+
     unbonding_s: int = 1_209_600
     validators_max: int = 100
     entries_max: int = 7
     min_commission: int = 0
     min_stake: int = 1_000_000 * UDCHAT_PER_DCHAT
     min_self_delegation: int = 100_000 * UDCHAT_PER_DCHAT
+    key_rotation_fee: int = 10 * UDCHAT_PER_DCHAT
+    key_rotations_max: int = 1
 
     def encode(self) -> bytes:
         return _encode(self)
@@ -113,6 +118,7 @@ MODULES: Final[Mapping[str, tuple[bytes, type[EconomicParams]]]] = {  # in the o
     "mint": (MINT, MintParams),
 }
 DECODERS: Final = decoders_of(STAKING, SLASHING, DISTRIBUTION, MINT)
+LATER: Final = frozenset(("key_rotation_fee", "key_rotations_max"))  # 0 in documents of before there were any
 
 
 class Range(NamedTuple):
@@ -129,6 +135,8 @@ RANGES: Final[Mapping[str, Range]] = {
     "min_commission": _SHARE,
     "min_stake": Range(1, 10**18),
     "min_self_delegation": Range(1, 10**18),
+    "key_rotation_fee": Range(0, 10**18),
+    "key_rotations_max": Range(0, 8),  # the latest 64 are remembered (`KEPT_MAX`): several unbonding times
     "missed_blocks_window": Range(1, WINDOW_MAX),
     "min_signed_per_window": _SHARE,
     "downtime_jail_s": Range(0, 10 * 365 * 86_400),

@@ -96,6 +96,35 @@ class Validator(NamedTuple):
         )  # fmt: skip
 
 
+class KeyRotation(NamedTuple):
+    """address: of the consensus key that was given up, in a block of that height and time."""
+
+    address: bytes
+    height: int
+    time_ns: int
+
+
+class KeyRotations(NamedTuple):
+    """Of one validator, the oldest first, and of those the latest `KEPT_MAX`."""
+
+    entries: tuple[KeyRotation, ...] = ()
+
+    def since(self, time_ns: int) -> tuple[KeyRotation, ...]:
+        """Those of blocks after `time_ns`."""
+        return tuple(one for one in self.entries if one.time_ns > time_ns)
+
+    def encode(self) -> bytes:
+        record = pb.KeyRotations()
+        for one in self.entries:
+            record.rotations.add(address=one.address, height=one.height, time_ns=one.time_ns)
+        return record.SerializeToString(deterministic=True)
+
+    @staticmethod
+    def decode(stored: bytes) -> KeyRotations:
+        record = pb.KeyRotations.FromString(stored)
+        return KeyRotations(tuple(KeyRotation(one.address, one.height, one.time_ns) for one in record.rotations))
+
+
 class Delegation(NamedTuple):
     """previous_period, stake, start_height, start_slash: where its rewards begin
     (`chain.currency.rewards.distribution`)."""
@@ -406,6 +435,8 @@ def balances(entries: Iterable[UnbondingEntry]) -> int:
 # Under the tree.
 VALIDATOR: Final = Key.of(b"uv", Validator)  # ‖ operator
 CONSENSUS_KEY: Final = Key.of(b"uk", bytes)  # ‖ consensus address -> operator
+RETIRED_KEY: Final = Key.of(b"uK", bytes)  # ‖ consensus address of a key that was given up -> operator; for ever
+ROTATIONS: Final = Key.of(b"uV", KeyRotations)  # ‖ operator: as long as it is a validator's
 DELEGATION: Final = Key.of(b"ud", Delegation)  # ‖ delegator ‖ operator
 UNBONDINGS: Final = Key.of(b"uu", Unbonding)  # ‖ operator ‖ delegator
 REDELEGATIONS: Final = Key.of(b"ue", Redelegation)  # ‖ source ‖ delegator ‖ destination
@@ -434,10 +465,12 @@ QUEUE_REDELEGATIONS: Final = Key.of(b"Uw", bytes)  # ‖ time ‖ source ‖ del
 QUEUE_VALIDATORS: Final = Key.of(b"Uv", bytes)  # ‖ time ‖ operator
 QUEUE_WATCHES: Final = Key.of(b"Ub", bytes)  # ‖ height ‖ consensus address
 HEADS: Final = Key.of(b"Uh", bytes)  # ‖ a queue's key -> the earliest time in it, or before
+# ‖ operator: as the engine knows it, from a change of its key to the end of the block
+TOLD: Final = Key.of(b"UK", Validator)
 UNSETTLED: Final = Key.of(b"Us", bytes)  # the set would have become empty: it is tried again next block
 MARK: Final = b"\x01"  # the value of keys that say all
 
 DECODERS: Final = decoders_of(
-    VALIDATOR, DELEGATION, UNBONDINGS, REDELEGATIONS, ACTIVE, HISTORICAL, REWARDS, SLASHES, SLASHES_BEGUN, SLASH_LINE,
-    FAILED.prefix, POOL, MINTER,
+    VALIDATOR, ROTATIONS, TOLD, DELEGATION, UNBONDINGS, REDELEGATIONS, ACTIVE, HISTORICAL, REWARDS, SLASHES,
+    SLASHES_BEGUN, SLASH_LINE, FAILED.prefix, POOL, MINTER,
 )  # fmt: skip

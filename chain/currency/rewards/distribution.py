@@ -237,6 +237,16 @@ def change_slots(state: State, *, joined: Sequence[bytes], left: frozenset[bytes
     _put_chunks(state, [pair for _, pair in (*kept, *added)], len(slots.addresses))
 
 
+def rename_member(state: State, old: bytes, new: bytes) -> None:
+    """A validator's key is another: it keeps its slot, with what accrued in it."""
+    slots = slots_of(state)
+    if old in slots.index:
+        state.set(SLOTS, Slots([new if address == old else address for address in slots.addresses]))
+    pulse = pulse_of(state)
+    if pulse.proposer == old:
+        set_pulse(state, pulse._replace(proposer=new))
+
+
 # ------------------------------------------------------------------------------ a block's fees
 
 

@@ -18,7 +18,7 @@ from chain.currency.ledger.stake_records import (
     consensus_address,
 )
 from chain.currency.rewards import distribution
-from chain.currency.staking import signing, stake
+from chain.currency.staking import rotation, signing, stake
 from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.event_text import Event, account, coins, consensus, time_text
 from chain.tx.errors import (
@@ -27,7 +27,6 @@ from chain.tx.errors import (
     CommissionTooLow,
     CommissionTooSoon,
     ConsensusKeyRetired,
-    ConsensusKeyTaken,
     KeyNotPossessed,
     MinSelfDelegationLowered,
     NoCommission,
@@ -50,6 +49,7 @@ from chain.tx.messages.economy import (
     EditValidator,
     FundCommunityPool,
     Redelegate,
+    RotateConsensusKey,
     SetWithdrawAddress,
     Undelegate,
     Unjail,
@@ -91,8 +91,7 @@ def create_validator(ctx: Context, message: CreateValidator) -> Leg:
     operator, address = message.operator, consensus_address(message.consensus_key)
     if stake.validator_of(state, operator) is not None:
         raise ValidatorExists(f"operator {account(operator)}")
-    if state.get(CONSENSUS_KEY + address) is not None:
-        raise ConsensusKeyTaken(f"consensus address {consensus(address)}")
+    rotation.require_free(state, address)
     info = signing.info_of(state, address)
     if info is not None and info.tombstoned:
         raise ConsensusKeyRetired(f"consensus address {consensus(address)}")
@@ -301,4 +300,5 @@ def handlers(refused: frozenset[bytes]) -> dict[type[Any], Handler]:
         WithdrawCommission: withdraw_commission,
         SetWithdrawAddress: set_withdraw_handler(refused),
         FundCommunityPool: fund_community_pool,
+        RotateConsensusKey: rotation.rotate_consensus_key,
     }

@@ -45,7 +45,7 @@ from chain.currency.ledger.stake_records import (
     power_key,
 )
 from chain.currency.rewards import distribution
-from chain.currency.staking import signing, slash
+from chain.currency.staking import rotation, signing, slash
 from chain.currency.staking.queues import REDELEGATION_QUEUE, UNBONDING_QUEUE, VALIDATOR_QUEUE, WATCH_QUEUE
 from chain.currency.staking.signing import SIGNING
 from chain.currency.staking.valset import active_of
@@ -66,6 +66,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[Law]:
     yield from _pools(state, scan, validators)
     yield from _shares(scan, validators)
     yield from _set(state, scan, validators)
+    yield from rotation.invariants(state, scan, validators)
     yield _indexes(state, scan, validators)
     yield _slashes(scan, validators, slash.line_of(state))
     yield _references(scan, validators)

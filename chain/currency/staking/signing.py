@@ -183,6 +183,21 @@ def stop_counting(state: State, address: bytes, height: int, *, reset: bool = Fa
     state.set(SIGNING + address, info)
 
 
+def rename(state: State, old: bytes, new: bytes) -> None:
+    """A validator's key is another: misses, jail and offences are its own all the same."""
+    info = info_of(state, old)
+    if info is None:
+        return
+    if info.watched:
+        WATCH_QUEUE.remove(state, info.watched, old)
+        WATCH_QUEUE.push(state, info.watched, new)
+    if info.run_start:
+        set_absent(state, [old], False)
+        set_absent(state, [new], True)
+    state.set(SIGNING + old, None)
+    state.set(SIGNING + new, info)
+
+
 def set_absent(state: State, addresses: list[bytes], are: bool) -> None:
     live, changed = liveness_of(state), frozenset(addresses)
     absent = sorted(changed.union(live.absent)) if are else [one for one in live.absent if one not in changed]

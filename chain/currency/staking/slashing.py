@@ -23,7 +23,7 @@ from chain.currency.ledger.stake_records import (
     Validator,
 )
 from chain.currency.rewards import distribution
-from chain.currency.staking import signing, slash, stake
+from chain.currency.staking import rotation, signing, slash, stake
 from chain.currency.staking.signing import FOREVER_NS, LIVENESS, SIGNING, SigningInfo, info_of, liveness_of
 from chain.kernel.branch import Branch, Scan, State
 from chain.kernel.event_text import Event, consensus
@@ -182,7 +182,8 @@ def params_changed(branch: Branch) -> None:
 
 
 def punish(branch: Branch, misbehavior: Misbehavior, now: Now, begun: Counter[bytes]) -> bool:
-    """Begin a slash, jail and, by the param, tombstone for one piece of evidence. False: it is ignored (unknown,
+    """Begin a slash, jail and, by the param, tombstone for one piece of evidence, of the key that a validator has or of
+    one that it had. False: it is ignored (unknown,
     unbonded, tombstoned, punished for that height already, or too old by time and by blocks; or another of a key that
     was punished before, while any slash of an earlier block goes on: offences without end, of one validator or of
     several in turn, would let nothing mature meanwhile).
@@ -190,7 +191,7 @@ def punish(branch: Branch, misbehavior: Misbehavior, now: Now, begun: Counter[by
     begun: slashes of this block, by operator; counted on.
     """
     params = slashing_of(branch)
-    address = misbehavior.address
+    address = rotation.current(branch, misbehavior.address)
     validator = _by_address(branch, address)
     info = info_of(branch, address)
     if validator is None or validator.status == UNBONDED or info is None or info.tombstoned:

@@ -26,6 +26,7 @@ from chain.currency.ledger.stake_records import (
     RECEIVING,
     REDELEGATIONS,
     REDELEGATIONS_BEGUN,
+    ROTATIONS,
     UNBONDED,
     UNBONDING,
     UNBONDINGS,
@@ -127,6 +128,8 @@ def remove_validator(state: State, validator: Validator) -> None:
     distribution.remove_validator(state, validator)
     put_validator(state, validator, None)
     state.set(CONSENSUS_KEY + validator.address, None)
+    if state.get(ROTATIONS + validator.operator) is not None:  # nobody answers for its keys any more
+        state.set(ROTATIONS + validator.operator, None)
 
 
 # ------------------------------------------------------------------------------ delegations

@@ -23,6 +23,7 @@ from chain.currency.ledger.stake_records import (
     FAILED,
     MARK,
     STATUS_NAMES,
+    TOLD,
     UNBONDED,
     UNBONDING,
     UNSETTLED,
@@ -40,7 +41,7 @@ from chain.kernel.branch import Branch, Readable, Scan
 from chain.kernel.event_text import Event, account, coins, consensus
 from consensus.abci.interface import ValidatorUpdate
 from crypto.hash import ADDRESS_BYTES
-from crypto.keys import Ed25519PubKey
+from crypto.keys import Ed25519PubKey, PubKey
 
 RAISED_PER_SLICE: Final = 50
 NOBODY: Final = ActiveSet(())
@@ -106,23 +107,28 @@ def update_set(branch: Branch, scan: Scan, now: Now) -> list[ValidatorUpdate]:
         if before.members:
             branch.set(UNSETTLED, MARK)
         return []
-    if branch.get(UNSETTLED) is not None:
+    unsettled = branch.get(UNSETTLED) is not None
+    if unsettled:
         branch.set(UNSETTLED, None)
     powers = dict(before.members)
     change = _Change(branch, now, [])
+    told = _told(branch, [*touched, *powers] if unsettled else touched)
     moved = 0  # into the bonded pool
     for operator, power in chosen:
         validator = stake.require_validator(branch, operator)
         if validator.status != BONDED:
             moved += validator.tokens
             change.bond(validator)
-        if powers.pop(operator, None) != power:
-            change.updates.append(ValidatorUpdate(Ed25519PubKey(validator.consensus_key), power))
+        known = powers.pop(operator, None)
+        if operator in told:
+            change.updates.append(ValidatorUpdate(engine_key(told[operator]), 0))
+        if known != power or operator in told:
+            change.updates.append(ValidatorUpdate(engine_key(validator), power))
     for operator in sorted(powers):
         validator = stake.require_validator(branch, operator)
         moved -= validator.tokens
         change.release(validator)
-        change.updates.append(ValidatorUpdate(Ed25519PubKey(validator.consensus_key), 0))
+        change.updates.append(ValidatorUpdate(engine_key(told.get(operator, validator)), 0))
     if moved > 0:
         bank.pay_out(branch, pool=NOT_BONDED_POOL, recipient=BONDED_POOL, amount=moved)
     elif moved < 0:
@@ -131,6 +137,22 @@ def update_set(branch: Branch, scan: Scan, now: Now) -> list[ValidatorUpdate]:
     if after != before:
         branch.set(ACTIVE, after)
     return change.updates
+
+
+def engine_key(validator: Validator) -> PubKey:
+    """As the engine knows it."""
+    return Ed25519PubKey(validator.consensus_key)
+
+
+def _told(branch: Branch, operators: list[bytes]) -> dict[bytes, Validator]:
+    """Those of the set whose key changed since the engine was told of it, as they were then; which is forgotten."""
+    told: dict[bytes, Validator] = {}
+    for operator in operators:
+        before = branch.get(TOLD + operator)
+        if before is not None:
+            branch.set(TOLD + operator, None)
+            told[operator] = before
+    return told
 
 
 def _strongest(branch: Branch, scan: Scan, touched: list[bytes]) -> list[tuple[bytes, int]]:

@@ -65,6 +65,14 @@ class EditValidator(NamedTuple):
     min_self_delegation: int | None = None
 
 
+class RotateConsensusKey(NamedTuple):
+    """possession: `prove_possession` by the new key."""
+
+    operator: bytes
+    consensus_key: bytes
+    possession: bytes
+
+
 class Delegate(NamedTuple):
     delegator: bytes
     operator: bytes
@@ -116,18 +124,13 @@ class FundCommunityPool(NamedTuple):
 
 EconomyMessage = (
     CreateValidator | EditValidator | Delegate | Undelegate | CancelUnbonding | Redelegate | Unjail
-    | WithdrawRewards | WithdrawCommission | SetWithdrawAddress | FundCommunityPool
+    | WithdrawRewards | WithdrawCommission | SetWithdrawAddress | FundCommunityPool | RotateConsensusKey
 )  # fmt: skip
 
 
 def create_validator(m: pb.CreateValidator) -> CreateValidator:
     check_address("create_validator.operator", m.operator)
-    if len(m.consensus_key) != ED25519_KEY_BYTES:
-        raise InvalidField(
-            f"create_validator.consensus_key: {len(m.consensus_key)} bytes, expected {ED25519_KEY_BYTES}"
-        )
-    if len(m.possession) != SIGNATURE_BYTES:
-        raise InvalidField(f"create_validator.possession: {len(m.possession)} bytes, expected {SIGNATURE_BYTES}")
+    _possessed("create_validator", m)
     _moniker("create_validator", m.moniker)
     if not m.commission_rate <= m.commission_max_rate <= RATE_ONE:
         raise InvalidField("create_validator: commission_rate is at most commission_max_rate, which is at most 1")
@@ -139,6 +142,12 @@ def create_validator(m: pb.CreateValidator) -> CreateValidator:
         m.operator, m.consensus_key, m.moniker, m.commission_rate, m.commission_max_rate,
         m.commission_max_change_rate, m.min_self_delegation, m.amount, m.possession,
     )  # fmt: skip
+
+
+def rotate_consensus_key(m: pb.RotateConsensusKey) -> RotateConsensusKey:
+    check_address("rotate_consensus_key.operator", m.operator)
+    _possessed("rotate_consensus_key", m)
+    return RotateConsensusKey(m.operator, m.consensus_key, m.possession)
 
 
 def edit_validator(m: pb.EditValidator) -> EditValidator:
@@ -212,6 +221,14 @@ def _stake(where: str, delegator: bytes, operator: bytes, amount: int) -> tuple[
     return delegator, operator, amount
 
 
+def _possessed(where: str, m: pb.CreateValidator | pb.RotateConsensusKey) -> None:
+    """A key and its signature, by their sizes."""
+    if len(m.consensus_key) != ED25519_KEY_BYTES:
+        raise InvalidField(f"{where}.consensus_key: {len(m.consensus_key)} bytes, expected {ED25519_KEY_BYTES}")
+    if len(m.possession) != SIGNATURE_BYTES:
+        raise InvalidField(f"{where}.possession: {len(m.possession)} bytes, expected {SIGNATURE_BYTES}")
+
+
 def _moniker(where: str, moniker: str) -> None:
     if not 1 <= len(moniker.encode()) <= MONIKER_BYTES_MAX:
         raise InvalidField(f"{where}.moniker: 1 to {MONIKER_BYTES_MAX} bytes of UTF-8")
@@ -231,4 +248,5 @@ KINDS: Final = (
         "set_withdraw_address", set_withdraw_address, SetWithdrawAddress, CURRENCY, gas.GAS_MESSAGE + gas.GAS_NEW_LEAF
     ),
     Kind("fund_community_pool", fund_community_pool, FundCommunityPool, CURRENCY, 3 * gas.GAS_MESSAGE),
+    Kind("rotate_consensus_key", rotate_consensus_key, RotateConsensusKey, CURRENCY, gas.GAS_ROTATION),
 )

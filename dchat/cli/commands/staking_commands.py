@@ -20,6 +20,7 @@ from chain.tx.messages.economy import (
     EditValidator,
     FundCommunityPool,
     Redelegate,
+    RotateConsensusKey,
     SetWithdrawAddress,
     Undelegate,
     Unjail,
@@ -34,7 +35,7 @@ from dchat.cli.commands.query_commands import plain, query
 from dchat.cli.commands.tx_commands import send, sending, tx
 from dchat.cli.terminal.ask import Address, Amount, ChainId, height_option, limit_option, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, read_input, show_json
-from dchat.cli.terminal.own_key import own_key
+from dchat.cli.terminal.own_key import OwnKey, own_key, own_next_key
 from dchat.cli.terminal.trust import signing_facts
 from dchat.client.client import Client, whole_param
 from dchat.home.errors import HomeError
@@ -74,36 +75,38 @@ def stake() -> None:
     """Validate, delegate, and take rewards. A validator is named by its operator's address."""
 
 
-def consensus_key(text: str | None) -> ConsensusSigner | bytes:
+def consensus_key(
+    text: str | None, option: str = "--consensus-key", own: Callable[[], OwnKey] = own_key
+) -> ConsensusSigner | bytes:
     """From base64 or hex (a public key alone), a priv_validator_key.json, or the home's key. Raises Refusal."""
     if text is None:
         try:
-            return own_key()
+            return own()
         except HomeError as error:
-            raise Refusal(f"no consensus key: give --consensus-key, or --home with one ({error})") from None
+            raise Refusal(f"no consensus key: give {option}, or --home with one ({error})") from None
     if text.endswith(".json"):
-        return _key_in(Path(text))
+        return _key_in(Path(text), option)
     try:
         found = bytes.fromhex(text) if len(text) == 2 * ED25519_KEY_BYTES else base64.b64decode(text, validate=True)
     except ValueError:
         found = b""
     if len(found) != ED25519_KEY_BYTES:
         raise Refusal(
-            f"--consensus-key {text!r}: no key of {ED25519_KEY_BYTES} bytes; allowed: base64, hex, or the path of a "
+            f"{option} {text!r}: no key of {ED25519_KEY_BYTES} bytes; allowed: base64, hex, or the path of a "
             "priv_validator_key.json",
             Exit.USAGE,
         )
     return found
 
 
-def _key_in(path: Path) -> PrivKey:
+def _key_in(path: Path, option: str) -> PrivKey:
     """Of a priv_validator_key.json. Raises Refusal."""
     try:
         return parse_validator_key(read_input(path, KEY_FILE_BYTES_MAX))
     except OSError as error:
-        raise Refusal(f"--consensus-key {path}: {error.strerror}", Exit.USAGE) from None
+        raise Refusal(f"{option} {path}: {error.strerror}", Exit.USAGE) from None
     except (InvalidData, InvalidFile) as error:
-        raise Refusal(f"--consensus-key {path}: is no priv_validator_key.json: {error}", Exit.USAGE) from None
+        raise Refusal(f"{option} {path}: is no priv_validator_key.json: {error}", Exit.USAGE) from None
 
 
 class Possession(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
@@ -198,6 +201,38 @@ def prove_key(operator: bytes, chain_id: str, key: str | None) -> None:
         raise Refusal("--consensus-key: a priv_validator_key.json is expected: a public key cannot sign", Exit.USAGE)
     proof = prove_possession(signer, chain_id, operator)
     show_json({"consensus_key": signer.pub_key.bytes.hex(), "possession": proof.hex()})
+
+
+@stake.command("rotate-key", cls=Command)
+@click.option(
+    "--new-key", help="Base64, hex, or a priv_validator_key.json. Default: the home's next one, of signer next-key."
+)
+@click.option(
+    "--possession", type=Possession(), help="The key's signature, of `prove-key`: when the key itself is not here."
+)
+@sending
+def rotate_key(new_key: str | None, possession: bytes | None, **options: Any) -> None:
+    """Give your validator another consensus key. It stays in the set, and what the old key signed is still its own.
+
+    Costs the chain's staking.key_rotation_fee, and goes so often in an unbonding time as key_rotations_max says. The
+    new key signs from the second block after this one's on: have it where the validator runs before you send this.
+    """
+    signer = consensus_key(new_key, "--new-key", own_next_key)
+    if isinstance(signer, bytes) and possession is None:
+        raise Refusal(
+            "--new-key is a public key alone; give --possession too: `dchat tx stake prove-key`, where it is",
+            Exit.USAGE,
+        )
+    facts = signing_facts(options)
+
+    def message(me: bytes) -> RotateConsensusKey:
+        if isinstance(signer, bytes):
+            assert possession is not None
+            return RotateConsensusKey(me, signer, possession)
+        proof = prove_possession(signer, facts.chain_id, me) if possession is None else possession
+        return RotateConsensusKey(me, signer.pub_key.bytes, proof)
+
+    send(lambda me: [message(me)], options)
 
 
 @stake.command("edit-validator", cls=Command)

@@ -1,4 +1,4 @@
-"""`dchat signer init`, `show`, `adopt`, `move-key`, `encrypt-key`, `decrypt-key`: a consensus key and where it is."""
+"""`dchat signer init`, `next-key`, `show`, `adopt`, `move-key`, `encrypt-key`, `decrypt-key`: a key and where it is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dchat.cli.terminal.base import Command, Exit, Refusal, current_home, echo, 
 from dchat.config import Config
 from dchat.home.errors import HomeError
 from dchat.home.home_lock import hold_home
-from dchat.home.key_file import HOLDERS, format_encrypted, format_held, passphrase_of, replace_key_file
+from dchat.home.key_file import HOLDERS, KeyFile, format_encrypted, format_held, passphrase_of, replace_key_file
 from dchat.signer.choice import holder_of
 from dchat.signer.files import SignerFiles
 from dchat.signer.held import PROBE, Holder
@@ -241,4 +241,33 @@ def decrypt_key(key_file: Path | None, state_file: Path | None, passphrase_file:
     echo(f"decrypted {files.key}: who reads it has the key")
 
 
-OWN_COMMANDS = (init, show, adopt, move_key, encrypt_key, decrypt_key)
+@click.command("next-key", cls=Command)
+def next_key() -> None:
+    """Make the key that this home's validator is to change over to, with its empty record. Nothing is overwritten.
+
+    The node may run. Then: dchat tx stake rotate-key. Where this home's key is under a passphrase, the new one is put
+    under the same. For a key on a token or at a service see docs/signer.md.
+    """
+    home, config = current_home()
+    files = SignerFiles(home.next_validator_key, home.next_sign_state, home.passphrase)
+    with _plainly():
+        now = KeyFile.read(home.validator_key)
+        if now.held or config.hsm.enable:
+            raise HomeError(
+                f"{home.validator_key}: this validator's key is {HOLDERS.get(now.held, 'held elsewhere')}: make the "
+                "next one there (docs/signer.md, Change a key)"
+            )
+        files.check_new()
+        said = passphrase_of(home.passphrase, files.key, twice=True) if now.encrypted else None
+        files.make()
+        if said is not None:
+            replace_key_file(files.key, format_encrypted(files.load_key(), said))
+        file = files.load_key_file()
+        echo(f"key file {files.key}")
+        echo(f"record {files.state}")
+        echo(f"public key {file.pub_key.bytes.hex()}")
+        echo(f"validator address {file.pub_key.address.hex()}")
+        echo("next, with the operator's account: dchat tx stake rotate-key", err=True)
+
+
+OWN_COMMANDS = (init, next_key, show, adopt, move_key, encrypt_key, decrypt_key)

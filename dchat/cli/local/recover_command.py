@@ -111,7 +111,8 @@ def _monikers(url: str) -> dict[str, str]:
             _, answer = get_json(f"{url}/v1/validators?limit=100{after}")
             rows = answer.get("validators", []) if isinstance(answer, dict) else []
             for row in rows:
-                found[str(row["consensus_address"]).upper()] = str(row.get("moniker", ""))
+                for address in (row["consensus_address"], *[key["address"] for key in row.get("rotations", [])]):
+                    found[str(address).upper()] = str(row.get("moniker", ""))
             if len(rows) < 100 or len(found) > 1_000:
                 return found
             after = f"&after={rows[-1]['operator']}"

@@ -35,6 +35,7 @@ from dchat.config import Config, Loaded
 from dchat.home import identity
 from dchat.home.errors import HomeError
 from dchat.home.home import Home, check_sign_state, load_genesis, load_key_file, load_public_key
+from dchat.home.home_lock import finish_change
 from dchat.node.errors import CannotUpgrade, TooFewHandles
 from dchat.node.upgrade import Swap
 from dchat.retention.room import NoRoom
@@ -338,6 +339,7 @@ def _guard(action: object) -> None:
 def _run(start: Start, *, takes_over: bool) -> None:
     from dchat.node.process import run_validator
 
+    _guard(lambda: finish_change(start.home))
     _guard(lambda: _check_files(start))
     _guard(lambda: _check_machine(start))
     config = start.loaded.config

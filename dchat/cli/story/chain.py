@@ -14,6 +14,7 @@ from chain.tx.messages.economy import (
     EditValidator,
     FundCommunityPool,
     Redelegate,
+    RotateConsensusKey,
     SetWithdrawAddress,
     Undelegate,
     Unjail,
@@ -73,7 +74,7 @@ async def votes(story: Story) -> None:
 
 async def lacks_stake(story: Story) -> str:
     """What a validator would have to stake, and nobody here has."""
-    needed, spare = await _least_stake(story) + FEES + DCHAT, 0
+    needed, spare = await _least_stake(story) + await _key_price(story) + FEES + DCHAT, 0
     for purse in story.backstage.purses:
         spare += max((await story.client.account(purse.address)).account.balance - KEPT, 0)
     return "" if spare >= needed else f"nobody here has {dchat(needed)} to spare any more"
@@ -83,32 +84,38 @@ async def _least_stake(story: Story) -> int:
     return whole_param(await story.client.params(), "staking", "min_stake", most=10**18)
 
 
+async def _key_price(story: Story) -> int:
+    """Of another consensus key."""
+    return whole_param(await story.client.params(), "staking", "key_rotation_fee", most=10**18)
+
+
 async def validator(story: Story) -> None:
     """All in one transaction: at its end the validator is gone, before any block would have waited for its vote."""
     least = await _least_stake(story)
     gus = story.person("Gus", Wallet.from_seed(secrets.token_bytes(32)))
-    missing = least + FEES + DCHAT
+    missing = least + await _key_price(story) + FEES + DCHAT
     for wallet in story.backstage.purses:
         purse = story.person("A purse", wallet, elsewhere=True)
         have = (await story.client.account(purse.address)).account.balance - KEPT
         if missing and have > 0:
             await story.do(purse, Payment(purse.address, gus.address, min(have, missing)))
             missing -= min(have, missing)
-    key = Ed25519PrivKey.from_seed(secrets.token_bytes(32))
+    key, other = (Ed25519PrivKey.from_seed(secrets.token_bytes(32)) for _ in range(2))
     me = gus.address
-    proof = prove_possession(key, story.chain_id, me)
+    proof, again = (prove_possession(one, story.chain_id, me) for one in (key, other))
     await story.do(
         gus,
         CreateValidator(me, key.pub_key.bytes, "Gus", RATE, RATE, RATE, least, least, proof),
         EditValidator(me, "Gus's kettle"),
+        RotateConsensusKey(me, other.pub_key.bytes, again),
         Undelegate(me, me, DCHAT),
         Delegate(me, me, DCHAT),
         Unjail(me),
         Undelegate(me, me, least),
     )
     story.tell(
-        f"Gus makes a validator of {dchat(least)} and renames it; he takes a coin out, which jails it, puts one in and "
-        "frees it, and gives it up: no block has waited for its vote."
+        f"Gus makes a validator of {dchat(least)}, renames it and gives it another key; he takes a coin out, "
+        "which jails it, puts one in and frees it, and gives it up: no block has waited for its vote."
     )
 
 

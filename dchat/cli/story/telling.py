@@ -84,7 +84,8 @@ ACTS: Final = (
     Act("A vote", chain.votes, "fund_community_pool submit_proposal add_deposit vote vote_weighted cancel_proposal"),
     Act(
         "A validator of one block", chain.validator,
-        "payment create_validator edit_validator undelegate delegate unjail", lacks=chain.lacks_stake,
+        "payment create_validator edit_validator rotate_consensus_key undelegate delegate unjail",
+        lacks=chain.lacks_stake,
     ),
     Act("What a validator earns", chain.commission, "withdraw_commission"),
     Act(

@@ -8,6 +8,7 @@ from chain.tx.messages.economy import ConsensusSigner
 from consensus.privval.errors import KeyLost
 from crypto.keys import PubKey
 from dchat.cli.terminal.base import Exit, Refusal, current_home
+from dchat.home.key_file import KeyFile
 from dchat.signer.choice import home_key
 
 
@@ -26,6 +27,12 @@ class OwnKey:
             return self.key.sign(message)
         except KeyLost as error:
             raise Refusal(str(error), Exit.USAGE) from None
+
+
+def own_next_key() -> OwnKey:
+    """The key that the home is to change over to. Raises HomeError."""
+    home, _ = current_home()
+    return OwnKey(KeyFile.read(home.next_validator_key).unlock(home.passphrase))
 
 
 def own_key() -> OwnKey:

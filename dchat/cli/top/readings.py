@@ -167,7 +167,10 @@ class Watch:
             listed = told.get("validators")
             for one in listed if isinstance(listed, list) else []:
                 if isinstance(one, dict):
-                    self.monikers[str(one.get("consensus_address")).upper()] = str(one.get("moniker"))
+                    had = one.get("rotations")
+                    past = [key.get("address") for key in had if isinstance(key, dict)] if isinstance(had, list) else []
+                    for address in (one.get("consensus_address"), *past):
+                        self.monikers[str(address).upper()] = str(one.get("moniker"))
             self._named_at = now
             return
 

@@ -46,13 +46,17 @@ TXS_PER_SLICE = 200  # of which hash and lane are looked at in a row: about 1 ms
 
 @dataclass(frozen=True)
 class Me:
-    """What does not change while the process runs."""
+    """Who this node is."""
 
     chain_id: str
     moniker: str
     node_id: str
-    validator_address: bytes  # empty: this node does not validate
+    validator: Callable[[], bytes]  # its consensus address, which can change; empty: this node does not validate
     started_monotonic_ns: int
+
+    @property
+    def validator_address(self) -> bytes:
+        return self.validator()
 
 
 @dataclass

@@ -68,7 +68,7 @@ class NodeCalls:
     def __init__(
         self,
         views: Views,
-        pub_key: PubKey,
+        pub_key: Callable[[], PubKey],
         *,
         info: Callable[[InfoRequest, str], Awaitable[InfoResponse]],
         query: Callable[[QueryRequest, str], Awaitable[QueryResponse]],
@@ -116,7 +116,7 @@ class NodeCalls:
                 "earliest_block_time": earliest["time"],
                 "catching_up": views.is_catching_up(),
             },
-            "validator_info": validator_info_form(self._pub_key, views.voting_power),
+            "validator_info": validator_info_form(self._pub_key(), views.voting_power),
         }
 
     def _latest_of(self, saved: State) -> dict[str, Json]:

@@ -47,7 +47,7 @@ class ListStakingValidatorsResponse(_message.Message):
     def __init__(self, height: _Optional[int] = ..., validators: _Optional[_Iterable[_Union[ValidatorInfo, _Mapping]]] = ...) -> None: ...
 
 class ValidatorInfo(_message.Message):
-    __slots__ = ("operator", "consensus_address", "consensus_key", "moniker", "status", "jailed", "tokens", "shares", "power", "commission_rate", "commission_max_rate", "commission_max_change_rate", "commission_time_ns", "min_self_delegation", "unbonding_height", "unbonding_time_ns", "commission", "outstanding", "signing", "slashes_waiting")
+    __slots__ = ("operator", "consensus_address", "consensus_key", "moniker", "status", "jailed", "tokens", "shares", "power", "commission_rate", "commission_max_rate", "commission_max_change_rate", "commission_time_ns", "min_self_delegation", "unbonding_height", "unbonding_time_ns", "commission", "outstanding", "signing", "slashes_waiting", "rotations")
     OPERATOR_FIELD_NUMBER: _ClassVar[int]
     CONSENSUS_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     CONSENSUS_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -68,6 +68,7 @@ class ValidatorInfo(_message.Message):
     OUTSTANDING_FIELD_NUMBER: _ClassVar[int]
     SIGNING_FIELD_NUMBER: _ClassVar[int]
     SLASHES_WAITING_FIELD_NUMBER: _ClassVar[int]
+    ROTATIONS_FIELD_NUMBER: _ClassVar[int]
     operator: bytes
     consensus_address: bytes
     consensus_key: bytes
@@ -88,7 +89,8 @@ class ValidatorInfo(_message.Message):
     outstanding: str
     signing: SigningState
     slashes_waiting: int
-    def __init__(self, operator: _Optional[bytes] = ..., consensus_address: _Optional[bytes] = ..., consensus_key: _Optional[bytes] = ..., moniker: _Optional[str] = ..., status: _Optional[_Union[_state_pb2.BondStatus, str]] = ..., jailed: _Optional[bool] = ..., tokens: _Optional[int] = ..., shares: _Optional[str] = ..., power: _Optional[int] = ..., commission_rate: _Optional[str] = ..., commission_max_rate: _Optional[str] = ..., commission_max_change_rate: _Optional[str] = ..., commission_time_ns: _Optional[int] = ..., min_self_delegation: _Optional[int] = ..., unbonding_height: _Optional[int] = ..., unbonding_time_ns: _Optional[int] = ..., commission: _Optional[str] = ..., outstanding: _Optional[str] = ..., signing: _Optional[_Union[SigningState, _Mapping]] = ..., slashes_waiting: _Optional[int] = ...) -> None: ...
+    rotations: _containers.RepeatedCompositeFieldContainer[_state_pb2.KeyRotation]
+    def __init__(self, operator: _Optional[bytes] = ..., consensus_address: _Optional[bytes] = ..., consensus_key: _Optional[bytes] = ..., moniker: _Optional[str] = ..., status: _Optional[_Union[_state_pb2.BondStatus, str]] = ..., jailed: _Optional[bool] = ..., tokens: _Optional[int] = ..., shares: _Optional[str] = ..., power: _Optional[int] = ..., commission_rate: _Optional[str] = ..., commission_max_rate: _Optional[str] = ..., commission_max_change_rate: _Optional[str] = ..., commission_time_ns: _Optional[int] = ..., min_self_delegation: _Optional[int] = ..., unbonding_height: _Optional[int] = ..., unbonding_time_ns: _Optional[int] = ..., commission: _Optional[str] = ..., outstanding: _Optional[str] = ..., signing: _Optional[_Union[SigningState, _Mapping]] = ..., slashes_waiting: _Optional[int] = ..., rotations: _Optional[_Iterable[_Union[_state_pb2.KeyRotation, _Mapping]]] = ...) -> None: ...
 
 class SigningState(_message.Message):
     __slots__ = ("start_height", "missed_in_window", "window", "missed_max", "missed_total", "tombstoned", "jailed_until_time_ns")

@@ -532,6 +532,22 @@ class StakingValidator(_message.Message):
     slashes_waiting: int
     def __init__(self, operator: _Optional[bytes] = ..., consensus_key: _Optional[bytes] = ..., moniker: _Optional[str] = ..., jailed: _Optional[bool] = ..., status: _Optional[_Union[BondStatus, str]] = ..., tokens: _Optional[int] = ..., shares: _Optional[bytes] = ..., unbonding_height: _Optional[int] = ..., unbonding_time_ns: _Optional[int] = ..., commission_rate: _Optional[int] = ..., commission_max_rate: _Optional[int] = ..., commission_max_change_rate: _Optional[int] = ..., commission_time_ns: _Optional[int] = ..., min_self_delegation: _Optional[int] = ..., slashes_waiting: _Optional[int] = ...) -> None: ...
 
+class KeyRotations(_message.Message):
+    __slots__ = ("rotations",)
+    ROTATIONS_FIELD_NUMBER: _ClassVar[int]
+    rotations: _containers.RepeatedCompositeFieldContainer[KeyRotation]
+    def __init__(self, rotations: _Optional[_Iterable[_Union[KeyRotation, _Mapping]]] = ...) -> None: ...
+
+class KeyRotation(_message.Message):
+    __slots__ = ("address", "height", "time_ns")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    address: bytes
+    height: int
+    time_ns: int
+    def __init__(self, address: _Optional[bytes] = ..., height: _Optional[int] = ..., time_ns: _Optional[int] = ...) -> None: ...
+
 class Delegation(_message.Message):
     __slots__ = ("shares", "previous_period", "stake", "start_height", "start_slash")
     SHARES_FIELD_NUMBER: _ClassVar[int]
@@ -761,20 +777,24 @@ class LivenessWatch(_message.Message):
     def __init__(self, height: _Optional[int] = ..., address: _Optional[bytes] = ...) -> None: ...
 
 class StakingParams(_message.Message):
-    __slots__ = ("unbonding_s", "validators_max", "entries_max", "min_commission", "min_stake", "min_self_delegation")
+    __slots__ = ("unbonding_s", "validators_max", "entries_max", "min_commission", "min_stake", "min_self_delegation", "key_rotation_fee", "key_rotations_max")
     UNBONDING_S_FIELD_NUMBER: _ClassVar[int]
     VALIDATORS_MAX_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_MAX_FIELD_NUMBER: _ClassVar[int]
     MIN_COMMISSION_FIELD_NUMBER: _ClassVar[int]
     MIN_STAKE_FIELD_NUMBER: _ClassVar[int]
     MIN_SELF_DELEGATION_FIELD_NUMBER: _ClassVar[int]
+    KEY_ROTATION_FEE_FIELD_NUMBER: _ClassVar[int]
+    KEY_ROTATIONS_MAX_FIELD_NUMBER: _ClassVar[int]
     unbonding_s: int
     validators_max: int
     entries_max: int
     min_commission: int
     min_stake: int
     min_self_delegation: int
-    def __init__(self, unbonding_s: _Optional[int] = ..., validators_max: _Optional[int] = ..., entries_max: _Optional[int] = ..., min_commission: _Optional[int] = ..., min_stake: _Optional[int] = ..., min_self_delegation: _Optional[int] = ...) -> None: ...
+    key_rotation_fee: int
+    key_rotations_max: int
+    def __init__(self, unbonding_s: _Optional[int] = ..., validators_max: _Optional[int] = ..., entries_max: _Optional[int] = ..., min_commission: _Optional[int] = ..., min_stake: _Optional[int] = ..., min_self_delegation: _Optional[int] = ..., key_rotation_fee: _Optional[int] = ..., key_rotations_max: _Optional[int] = ...) -> None: ...
 
 class SlashingParams(_message.Message):
     __slots__ = ("missed_blocks_window", "min_signed_per_window", "downtime_jail_s", "double_sign_jail_s", "tombstone", "slash_double_sign", "slash_downtime", "evidence_age_s_max", "evidence_age_blocks_max")

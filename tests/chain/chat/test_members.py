@@ -149,7 +149,7 @@ def test_the_upgrade_finds_memberships_of_before(monkeypatch: pytest.MonkeyPatch
     assert not list(chain.app.base.scan(BY_MEMBER))
     upgraded.ok(chain, upgraded.plan(chain, chain.height + 3, "memberships"))
     upgraded.to_height(chain, chain.height + 1)
-    chain.restart(upgrades=UPGRADES)
+    chain.restart(upgrades=UPGRADES[:2])
     upgraded.ok(chain)
     assert {key for key, _ in chain.app.base.scan(BY_MEMBER)} == {BY_MEMBER + who + ROOM for who in (ann, bob)}
     assert chain.app.base.get(LAST_DONE).migrated == (("chat", 3),)

@@ -109,6 +109,8 @@ ERRORS: dict[type[TxError], Make] = {
     e.StakeTooLow: lambda w: ("new", create(w, amount=10 * UNIT - 1)),
     e.ConsensusKeyRetired: lambda w: ("new", create(w, consensus_key=consensus_key("retired").bytes)),
     e.KeyNotPossessed: lambda w: ("new", create(w, possession=possession("new", a(w, "v1")))),
+    e.KeyRotationOff: lambda w: ("v2", w.rotation("v2", "v2 later")),
+    e.TooManyRotations: lambda w: ("v2", w.rotation("v2", "v2 later")),
     e.SlashWaiting: lambda w: ("ann", Delegate(a(w, "ann"), a(w, "twice"), 1)),
     e.UnbondingTooSmall: lambda w: ("ann", CancelUnbonding(a(w, "ann"), a(w, "v1"), UNIT + 1, w.cancellable)),  # type: ignore[attr-defined]
     e.StillJailed: lambda w: ("down", Unjail(a(w, "down"))),
@@ -142,6 +144,11 @@ def test_fails_and_changes_nothing(world: World, error: type[TxError], make: Mak
         world.do("v1", WithdrawCommission(a(world, "v1")))
     if error is e.ConsensusKeyRetired:
         retire(world)
+    if error is e.KeyRotationOff:
+        world.set_params(staking={"key_rotations_max": "0"})
+    if error is e.TooManyRotations:
+        world.set_params(staking={"key_rotations_max": "1", "key_rotation_fee": "0"})
+        world.rotate("v2", "v2 now")
     if error is e.SlashWaiting:
         slashes_wait(world, 1)
     signer, message = make(world)

@@ -11,9 +11,10 @@ from chain.tx.messages import KINDS
 from tests.support.economy.life import Life
 
 # The later ones where the first have not shown all that there is.
-SEEDS = (43, 23, 48, 41, 7, 13, 33, 12)
+SEEDS = (9, 43, 23, 48, 41, 7, 13, 33)
 SEEDS_LEAST = 3
 STEPS = 240
+DECIDED = {"passed", "rejected"}
 
 
 def test_all_laws_hold_whatever_happens() -> None:
@@ -22,7 +23,7 @@ def test_all_laws_hold_whatever_happens() -> None:
     decided: set[str] = set()
     seen: Counter[str] = Counter()
     for number, seed in enumerate(SEEDS):
-        if number >= SEEDS_LEAST and KINDS.keys() <= done:
+        if number >= SEEDS_LEAST and KINDS.keys() <= done and decided >= DECIDED:
             break
         life = Life(seed)
         for _ in range(STEPS):
@@ -33,7 +34,7 @@ def test_all_laws_hold_whatever_happens() -> None:
         decided |= life.proposals_decided.keys()
     assert all(seen[what] for what in ("evidence", "jailed for misses", "restarts of the twin")), seen
     assert KINDS.keys() - done == set()
-    assert {"passed", "rejected"} <= decided
+    assert decided >= DECIDED
 
 
 def test_a_seed_says_everything() -> None:

@@ -20,6 +20,7 @@ from chain.currency.machine import DECODERS as MACHINE
 from chain.currency.machine import MARKS
 from chain.currency.payments import requests, standing
 from chain.currency.rewards.distribution import ACCRUALS, CHUNK, SLOTS, Accruals, Slots
+from chain.currency.staking.rotation import KEPT_MAX
 from chain.currency.staking.signing import LIVENESS, OFFENCES_MAX, SIGNING, Liveness, SigningInfo
 from chain.currency.staking.stake import SHARES_MAX
 from chain.currency.vesting import vesting
@@ -60,10 +61,14 @@ GREATEST: dict[bytes, Any] = {  # by the record's tag and letter
     accounts.SUPPLY: accounts.Supply(TOP, TOP),
     accounts.PARAMS: accounts.CurrencyParams(TOP, TOP),
     **{key: kind(*[RANGES[name].high for name in kind._fields]) for key, kind in params.MODULES.values()},
-    records.VALIDATOR: records.Validator(
-        WHO, KEY, "m" * MONIKER_BYTES_MAX, True, records.BONDED, TOP, SHARES_MAX, TOP, TIME, ONE, ONE, ONE, TIME, TOP,
-        TOP,
+    **dict.fromkeys(
+        (records.VALIDATOR, records.TOLD),
+        records.Validator(
+            WHO, KEY, "m" * MONIKER_BYTES_MAX, True, records.BONDED, TOP, SHARES_MAX, TOP, TIME, ONE, ONE, ONE, TIME,
+            TOP, TOP,
+        ),
     ),
+    records.ROTATIONS: records.KeyRotations((records.KeyRotation(WHO, TOP, TIME),) * KEPT_MAX),
     records.DELEGATION: records.Delegation(SHARES_MAX, TOP, DEC, TOP, TOP),
     records.UNBONDINGS: records.Unbonding((records.UnbondingEntry(TOP, TIME, TOP, TOP),) * ENTRIES),
     records.REDELEGATIONS: records.Redelegation((records.RedelegationEntry(TOP, TIME, TOP, SHARES_MAX),) * ENTRIES),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -44,7 +45,7 @@ class Told:
     skew: ClockSkew = field(init=False)
 
     def __post_init__(self) -> None:
-        self.skew = ClockSkew(self.clock, US, self.faults, is_behind=lambda: self.is_behind)
+        self.skew = ClockSkew(self.clock, lambda: US, self.faults, is_behind=lambda: self.is_behind)
 
     def blocks(self, number: int, *, off_ns: int = 0, old_ns: int = 0, others: tuple[int, ...] = (0, 0, 0)) -> None:
         """off_ns: of this machine's clock. old_ns: how long ago they were decided. others: how far theirs are off."""
@@ -139,7 +140,7 @@ async def test_on_a_network_only_the_one_whose_clock_is_off_says_so() -> None:
     for node, clock in zip(nodes, clocks, strict=True):
         assert node.driver._signer is not None
         address = node.driver._signer.pub_key.address
-        skews.append(ClockSkew(clock, address, faults := Faults(), is_behind=lambda: False))
+        skews.append(ClockSkew(clock, partial(bytes, address), faults := Faults(), is_behind=lambda: False))
         node.driver.add_saved_listener(skews[-1])
         node.faults = faults  # type: ignore[attr-defined]  # told of here alone
     network = MemoryNetwork(nodes)

@@ -72,7 +72,7 @@ async def test_a_sole_validator_does_not_wait() -> None:
         network,
         ManualClock(),
         verifier=SignatureCache().verify_many,
-        our_address=KEYS[0].pub_key.address,
+        our_address=lambda: KEYS[0].pub_key.address,
     )
     assert await asyncio.wait_for(reactor.run(), 1) == 0
 
@@ -81,7 +81,7 @@ async def test_without_peers_a_node_waits_unless_nothing_happens_without_it(sync
     assert await sync.run(30) is None
     alone = Sync()
     alone.driver.state = genesis(3)
-    alone.reactor._our_address = KEYS[0].pub_key.address  # a third of the power
+    alone.reactor._our_address = lambda: KEYS[0].pub_key.address  # a third of the power
     assert await alone.run(1) == 0
 
 

@@ -63,7 +63,7 @@ class Waiting:
         self.driver: Any = Driver(genesis(), blocks, verify)
         ours = KEYS[0].pub_key.address if power_of_ours else b""
         self.reactor = BlockSyncReactor(
-            self.driver, blocks, self.host, self.clock, verifier=verify, our_address=ours
+            self.driver, blocks, self.host, self.clock, verifier=verify, our_address=lambda: ours
         )  # fmt: skip
         self.host.install(self.reactor)
         self.task: asyncio.Task[int] = asyncio.get_running_loop().create_task(self.reactor.run())

@@ -54,7 +54,7 @@ async def test_what_a_network_cannot_show_is_said(tmp_path: Path) -> None:
     assert lines["An upgrade that is not made"] == [
         "Left out: the house may not plan upgrades here (--upgrade-authority alice)."
     ]  # fmt: skip
-    assert lines["A validator of one block"] == ["Left out: nobody here has 1000006 DCHAT to spare any more."]
+    assert lines["A validator of one block"] == ["Left out: nobody here has 1000016 DCHAT to spare any more."]
     assert {"software_upgrade", "create_validator", "redelegate"} < set(told["not_shown"])
 
 

@@ -28,6 +28,7 @@ from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.economic_params import DistributionParams, MintParams, SlashingParams, StakingParams
 from chain.currency.ledger.stake_records import CONSENSUS_KEY, DELEGATION, UNBONDINGS, VALIDATOR, Validator
 from chain.currency.staking import stake
+from chain.currency.staking.rotation import current
 from chain.currency.staking.valset import active_of
 from chain.currency.vesting.vesting import VESTINGS
 from chain.state.store import Stores
@@ -69,6 +70,7 @@ from chain.tx.messages.economy import (
     EditValidator,
     FundCommunityPool,
     Redelegate,
+    RotateConsensusKey,
     SetWithdrawAddress,
     Undelegate,
     Unjail,
@@ -243,7 +245,7 @@ class Life(World):
         self.seen["jailed for misses"] += len(self._shadow.misses.jailed)
         following = self.sets[self.height + 2]
         active = {
-            self.state.get(CONSENSUS_KEY + key.address): power
+            self.state.get(CONSENSUS_KEY + current(self.state, key.address)): power
             for key, power in zip(following.pub_keys, following.powers, strict=True)
         }
         if active != dict(active_of(self.state).members):
@@ -463,6 +465,8 @@ class Life(World):
             return EditValidator(
                 who, rng.choice((None, "a new name")), rate, None if rate is not None else own.tokens // 9 + 1
             )
+        if own is not None and draw < 0.13:
+            return self._rotation(name)
         if draw < 0.38 or not owned:
             return Delegate(who, self._validator_somewhere().operator, self._amount(self.balance(name)))
         operator = rng.choice(owned)
@@ -494,6 +498,12 @@ class Life(World):
         operator = self.address(name)
         proof = possession(label, operator)
         return CreateValidator(operator, self.keys[label].bytes, name, rate, ONE, ONE, DCHAT, amount, proof)
+
+    def _rotation(self, name: str) -> RotateConsensusKey:
+        """To a key of its own, which may be another validator's, or one that was given up; most are new."""
+        label = self.rng.choice([*[f"{name}#{self.height}"] * 4, self.rng.choice(sorted(self.keys))])
+        self.keys[label] = consensus_key(label)
+        return self.rotation(name, label)
 
     def _cancel(self, who: bytes) -> Message | None:
         found = [

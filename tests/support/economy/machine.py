@@ -45,6 +45,8 @@ PARAMS = (
     {"staking": {"unbonding_s": "1500"}},
     {"staking": {"validators_max": "3"}},
     {"staking": {"validators_max": "6"}},
+    {"staking": {"key_rotations_max": "0"}},
+    {"staking": {"key_rotations_max": "3"}},
     {"slashing": {"missed_blocks_window": "6"}},
     {"slashing": {"missed_blocks_window": "14"}},
     {"slashing": {"min_signed_per_window": "0.3"}},
@@ -115,7 +117,7 @@ class History:
         for name in VALIDATORS:
             found = world.state.get(b"uv" + world.address(name))
             if found is not None:
-                world.keys[name] = Ed25519PubKey(found.consensus_key)
+                world.note_key(name, Ed25519PubKey(found.consensus_key))
                 self.seen.add(STATUS_NAMES[found.status] + (" jailed" if found.jailed else ""))
         assert before > 0
         for pool in (BONDED_POOL, NOT_BONDED_POOL, DISTRIBUTION):
@@ -183,6 +185,11 @@ class History:
         rate = self.chance.choice((0, ONE // 7, ONE))
         return name, EditValidator(self.world.address(name), commission_rate=rate)
 
+    def rotate(self) -> Any:
+        name = self.chance.choice(VALIDATORS)
+        key = self.chance.choice((f"{name} {self.world.height}", f"{name} {self.world.height}", name, "v0 changed"))
+        return name, self.world.rotation(name, key)
+
     def unjail(self) -> Any:
         name = self.chance.choice(VALIDATORS)
         return name, Unjail(self.world.address(name))
@@ -205,7 +212,7 @@ class History:
 
     MESSAGES = (
         delegate, delegate, delegate, undelegate, undelegate, undelegate, redelegate, redelegate, cancel, create,
-        edit, unjail, unjail, withdraw, withdraw, commission, address_set, fund,
+        edit, rotate, rotate, unjail, unjail, withdraw, withdraw, commission, address_set, fund,
     )  # fmt: skip
 
     def close(self) -> None:

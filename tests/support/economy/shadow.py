@@ -24,6 +24,7 @@ from chain.currency.ledger.stake_records import (
     CONSENSUS_KEY,
     DELEGATION,
     MINTER,
+    ROTATIONS,
     UNBONDED,
     VALIDATOR,
     Delegation,
@@ -53,6 +54,7 @@ class Snapshot(NamedTuple):
     proposer: bytes
     slashing: SlashingParams
     distribution: DistributionParams
+    former: dict[bytes, bytes]  # consensus address of a key that was given up -> operator
 
     @staticmethod
     def of(app: DchatApplication) -> Snapshot:
@@ -63,13 +65,14 @@ class Snapshot(NamedTuple):
             {(key[len(DELEGATION) : -SIZE], key[-SIZE:]): found for key, found in base.scan(DELEGATION)},
             base.get(SUPPLY).collected_fees, base.get(MINTER).minted + pulse.minted, pulse.proposer,
             base.get(params.SLASHING), base.get(params.DISTRIBUTION),
+            {one.address: key[len(ROTATIONS) :] for key, found in base.scan(ROTATIONS) for one in found.entries},
         )  # fmt: skip
 
     def by_address(self, address: bytes) -> Validator | None:
         for validator in self.validators.values():
             if validator.address == address:
                 return validator
-        return None
+        return self.validators.get(self.former[address]) if address in self.former else None
 
 
 # ------------------------------------------------------------------------------ liveness
@@ -91,12 +94,18 @@ class Misses:
             validator = before.by_address(vote.address)
             if validator is None or validator.jailed:
                 continue
-            row = self.rows.setdefault(vote.address, [])
+            row = self.rows.setdefault(validator.address, [])
             row.append(vote.block_id_flag == ABSENT)
-            full = height > starts[vote.address] + window
+            full = height > starts[validator.address] + window
             if full and sum(row[-window:]) > allowed and validator.status != UNBONDED:
                 row.clear()
-                self.jailed.append((height, vote.address))
+                self.jailed.append((height, validator.address))
+
+    def follow(self, before: Snapshot, after: Snapshot) -> None:
+        """What a validator did is its own, by whatever key."""
+        for address, operator in after.former.items():
+            if address not in before.former and address in self.rows:
+                self.rows[after.validators[operator].address] = self.rows.pop(address)
 
     def compare(self, app: DchatApplication, after: Snapshot, height: int) -> None:
         """Each counter, and who was jailed. Raises Differs."""
@@ -144,7 +153,7 @@ class Ledger:
             if validator is None or not validator.tokens:
                 continue  # of one without tokens, the community pool's
             part = (1 - share - Fraction(p.community_tax, ONE)) * vote.power / total
-            if vote.address == before.proposer:
+            if validator.address == before.proposer:
                 part += share
             reward = fees * part * (1 - Fraction(validator.rate, ONE))
             self._give(before, validator, int(reward * FINE))
@@ -266,6 +275,7 @@ class Shadow:
         before, after = self._before, Snapshot.of(self._app)
         votes = request.last_commit.votes
         self.misses.begin_block(before, votes, request.height, self._starts)
+        self.misses.follow(before, after)
         self.misses.compare(self._app, after, request.height)
         self.ledger.begin_block(before, votes, after.minted - before.minted)
         self.ledger.compare(self._app, before, after, request.height)

@@ -26,7 +26,7 @@ from chain.currency.staking import stake
 from chain.kernel.event_text import account
 from chain.state.store import Stores
 from chain.tx.envelope.tx import TxCache
-from chain.tx.messages.economy import prove_possession
+from chain.tx.messages.economy import RotateConsensusKey, prove_possession
 from consensus.abci.interface import (
     BlockRequest,
     CommitInfo,
@@ -108,6 +108,7 @@ class World(Chain):
         balances = balances or {"nobody": 1}
         self.wallets = {name: wallet(name) for name in (*validators, *balances)}
         self.keys = {name: consensus_key(name) for name in validators}
+        self.former: dict[str, list[PubKey]] = {}  # keys that validators had before
         self.gas_price, self.check_laws, self.build = gas_price, check, {}
         if stakes is None:
             stakes = [
@@ -190,7 +191,7 @@ class World(Chain):
     ) -> FinalizeBlockResponse:  # fmt: skip
         """absent: validators missing from the last commit. seconds: since the last block."""
         self.time_ns += seconds * SECOND_NS
-        self.absent = frozenset(self.keys[name].address for name in absent)
+        self.absent = frozenset(key.address for name in absent for key in self.keys_of(name))
         self.misbehavior = tuple(misbehavior)
         before = self.balances() if self.check_laws else {}
         response = super().block(*txs, propose=propose)
@@ -247,9 +248,10 @@ class World(Chain):
     def double_sign(self, name: str, *, height: int | None = None, age_s: int = 0) -> Misbehavior:
         at = self.height if height is None else height
         members = self.sets[at]
-        power = members.powers[members.index_of(self.keys[name].address) or 0]
+        key = next((key for key in self.keys_of(name) if members.index_of(key.address) is not None), self.keys[name])
+        power = members.powers[members.index_of(key.address) or 0]
         return Misbehavior(
-            MisbehaviorType.DUPLICATE_VOTE, self.keys[name].address, power, at, self.time_ns - age_s * SECOND_NS,
+            MisbehaviorType.DUPLICATE_VOTE, key.address, power, at, self.time_ns - age_s * SECOND_NS,
             members.total_power,
         )  # fmt: skip
 
@@ -258,6 +260,27 @@ class World(Chain):
     @property
     def state(self) -> Any:
         return self.app.base
+
+    def keys_of(self, name: str) -> list[PubKey]:
+        """The key that it has, and those that it had."""
+        return [self.keys[name], *self.former.get(name, ())]
+
+    def rotation(self, name: str, label: str, *, proof: bytes | None = None) -> RotateConsensusKey:
+        """To the key of `label`."""
+        me = self.address(name)
+        return RotateConsensusKey(me, consensus_key(label).bytes, possession(label, me) if proof is None else proof)
+
+    def rotate(self, name: str, label: str, **options: Any) -> ExecTxResult:
+        """In a block of its own; it must succeed."""
+        result = self.do(name, self.rotation(name, label), **options)
+        self.note_key(name, consensus_key(label))
+        return result
+
+    def note_key(self, name: str, key: PubKey) -> None:
+        """It has this key now."""
+        if key != self.keys[name]:
+            self.former.setdefault(name, []).append(self.keys[name])
+            self.keys[name] = key
 
     def validator(self, name: str) -> Validator:
         found = stake.validator_of(self.state, self.address(name))
@@ -280,7 +303,7 @@ class World(Chain):
     def names(self, height: int) -> set[str]:
         """Of the set of a height."""
         addresses = {key.address for key in self.sets[height].pub_keys}
-        return {name for name, key in self.keys.items() if key.address in addresses}
+        return {name for name in self.keys if any(key.address in addresses for key in self.keys_of(name))}
 
     def laws(self) -> dict[str, str]:
         """The invariants that do not hold."""

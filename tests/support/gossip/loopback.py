@@ -67,7 +67,7 @@ class FullNode:
             switch,
             clock,
             verifier=executor.signatures.verify_many,
-            our_address=address,
+            our_address=lambda: address,
         )
         for reactor in (extension, consensus, mempool, accusing, sync):
             switch.add_reactor(reactor)

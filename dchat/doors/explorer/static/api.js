@@ -60,6 +60,9 @@ export function schema() {
 
 let chosen = { at: 0, names: new Map(), list: [] };
 
+// By which a validator is known: its consensus key's address, and those of keys that it had before.
+export const addresses = (one) => [one.consensus_address, ...(one.rotations ?? []).map((past) => past.address)];
+
 // Validators with their monikers, by consensus address (lower case); read anew each 10 s.
 export async function validators(signal) {
   if (Date.now() - chosen.at > 10_000) {
@@ -71,7 +74,7 @@ export async function validators(signal) {
       after = told.validators.at(-1)?.operator ?? "";
       if (told.validators.length < 100) break;
     }
-    chosen = { at: Date.now(), list, names: new Map(list.map((one) => [one.consensus_address, one])) };
+    chosen = { at: Date.now(), list, names: new Map(list.flatMap((one) => addresses(one).map((address) => [address, one]))) };
   }
   return chosen;
 }

@@ -1,6 +1,6 @@
 // Who decides: validators, proposals; and bundles, which both machines carry out or neither.
 
-import { find, part, read, schema, validators } from "./api.js";
+import { addresses, find, part, read, schema, validators } from "./api.js";
 import { events } from "./chain.js";
 import { clean, facts, h, link, section, table } from "./dom.js";
 import { prover } from "./proof.js";
@@ -24,7 +24,7 @@ export async function all(page) {
   const votes = new Map(running.votes.map((one) => [one.validator_address.toLowerCase(), one]));
   const total = known.list.reduce((sum, one) => sum + Number(one.power), 0);
   const voted = (one) => {
-    const vote = votes.get(one.consensus_address);
+    const vote = addresses(one).map((address) => votes.get(address)).find(Boolean);
     if (!vote) return h("span", { class: "hint" }, "does not vote");
     const said = vote.precommit ?? vote.prevote;
     return said === null ? h("span", { class: "hint" }, "not yet") : said === "nil" ? h("span", { class: "wait" }, "nil") : h("span", { class: "good" }, "for the block");
@@ -45,10 +45,11 @@ export async function validator(page, id) {
   const [slashes, delegations, blocks] = await Promise.all([
     find(`/v1/validators/${one.operator}/slashes`, { limit: 20 }, page.signal), find("/v1/delegations", { operator: one.operator, limit: 20 }, page.signal),
     read("/chain/blocks", { limit: 30 }, page.signal)]);
-  const proposed = blocks.blocks.filter((block) => block.proposer_address.toLowerCase() === one.consensus_address);
+  const proposed = blocks.blocks.filter((block) => addresses(one).includes(block.proposer_address.toLowerCase()));
   page.show(one.moniker || "A validator without a name",
     section("Validator", facts(
-      ["Operator", account(one.operator)], ["Consensus address", mono(one.consensus_address)], ["State", state(one)], ["Power", number(one.power)],
+      ["Operator", account(one.operator)], ["Consensus address", mono(one.consensus_address)],
+      one.rotations?.length ? ["Had before", one.rotations.map((past) => h("div", {}, mono(past.address), " until ", height(Number(past.height) + 1)))] : null, ["State", state(one)], ["Power", number(one.power)],
       ["Stake", money(one.tokens)], ["Commission", percent(one.commission_rate, 1), ` (at most ${percent(one.commission_max_rate, 1)})`], ["Uptime", uptime(one, told.height)],
       ["Missed blocks", `${number(one.signing?.missed_in_window ?? 0)} of the last ${number(one.signing?.window ?? 0)} (jailed above ${number(one.signing?.missed_max ?? 0)}), ${number(one.signing?.missed_total ?? 0)} in all`],
       ofNs(one.signing?.jailed_until_time_ns ?? 0) ? ["Jailed until", when(ofNs(one.signing.jailed_until_time_ns))] : null)),

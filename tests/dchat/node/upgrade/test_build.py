@@ -46,7 +46,7 @@ def test_one_file_runs_anywhere_and_is_reproducible(tmp_path: Path) -> None:
     assert call(first, empty, "--version").startswith("dchat ")
     call(first, empty, "keygen", "--output", "key.json")
     assert json.loads((empty / "key.json").read_text())
-    assert call(first, empty, "upgrade", "names") == "look-alikes\nmemberships\n"
+    assert call(first, empty, "upgrade", "names") == "look-alikes\nmemberships\nkey-rotation\n"
     assert call(second, empty, "upgrade", "names") == "spring\n"
     assert call(second, empty, "--version") == "dchat 9.9.9\n"
     assert len(list((empty / "cache").iterdir())) == 2  # two builds never share what they unpacked

@@ -87,7 +87,7 @@ async def test_it_stops_where_the_new_binary_does_not_know_the_upgrade(
         async with asyncio.timeout(60):
             await running
     assert len(one.launches) == 1
-    assert daemon.said("this build does not know spring; it knows: look-alikes, memberships")
+    assert daemon.said("this build does not know spring; it knows: look-alikes, memberships, key-rotation")
 
 
 @pytest.mark.parametrize(("info", "known", "code"), [
