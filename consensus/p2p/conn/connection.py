@@ -36,6 +36,9 @@ RECENTLY_SENT_DECAY_S = 2.0
 FLUSH_BYTES_MAX = MIB  # what a stopping connection still writes out
 FIRST_PING_S = 1.0  # after the start, then after twice as long each time: how far the peer is shows soon
 ROUND_TRIPS = 8  # of the last pings the quickest counts: the others tell how busy somebody was
+ROUND_TRIP_LEAST_S = (
+    0.0001  # what is told of a pong that comes in the same millisecond: the loop's clock counts no less
+)
 HELD_LOOK_S = 1.0  # between two looks for a pong that we may have held back, at least
 RATE_SAMPLES_PER_S = 10  # samples of 100 ms
 
@@ -633,6 +636,11 @@ class MultiplexConnection:
                 self.budget.useless("pong nobody asked for")
         else:
             raise ConnectionFault(f"packet: channel {channel_id:#04x} is not one of ours")
+
+    @property
+    def told_round_trip_s(self) -> float:
+        """`round_trip_s` for people: 0 only until a ping was answered."""
+        return max(self.round_trip_s, ROUND_TRIP_LEAST_S) if self._round_trips else 0.0
 
     def _ping(self) -> None:
         self._next_ping_s = min(2 * self._next_ping_s, self._config.ping_interval_s)

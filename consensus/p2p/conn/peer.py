@@ -123,7 +123,7 @@ class SwitchPeer:
             bytes_out=self.link.bytes_out,
             held_s=self.budget.held_s,
             useless_messages=self.budget.useless_by_kind.total(),
-            round_trip_s=self.round_trip_s,
+            round_trip_s=self.connection.told_round_trip_s,
         )
 
     def __repr__(self) -> str:

@@ -34,7 +34,7 @@ WHY_NIL: Final = {
     "locked_on_another": "this node is locked on another block",
     "pol_missing": "the votes that the proposal rests on were not seen in time",
     "polka_for_nil": "more than two thirds prevoted nil",
-    "no_polka": "no block got two thirds of the prevotes in time",
+    "no_polka": "no block got two thirds of the prevotes",
     "polka_for_missing_block": "two thirds prevoted a block that is not complete here",
     "block_not_validated": "the block was not validated in time",
 }

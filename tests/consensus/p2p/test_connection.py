@@ -308,6 +308,16 @@ def test_pings_go_out_and_a_pong_in_time_keeps_the_connection() -> None:
     assert bench.faults == []
 
 
+def test_a_pong_in_the_same_millisecond_is_told_as_one() -> None:
+    """A loop's clock of whole milliseconds sees no time pass on one machine: no peer was ever told of as measured."""
+    bench = Bench()
+    bench.connection.start()
+    bench.loop.advance(1)
+    assert bench.connection.told_round_trip_s == 0.0
+    bench.connection.feed(PONG)
+    assert (bench.connection.round_trip_s, bench.connection.told_round_trip_s) == (0.0, 0.0001)
+
+
 def test_a_pong_that_nobody_asked_for_measures_nothing() -> None:
     bench = Bench()
     bench.connection.start()

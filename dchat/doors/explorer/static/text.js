@@ -31,7 +31,8 @@ export function when(moment) {
   const date = moment instanceof Date ? moment : new Date(String(moment).replace(/(\.\d{3})\d+/, "$1"));
   if (Number.isNaN(date.getTime())) return "-";
   const text = date.toISOString();
-  return h("time", { datetime: text }, `${text.slice(0, 10)} ${text.slice(11, 19)} UTC`);
+  const parts = [text.slice(0, 10), `${text.slice(11, 19)} UTC`].map((part) => h("span", { class: "whole" }, part));
+  return h("time", { datetime: text }, parts[0], " ", parts[1]);
 }
 
 export function ago(moment) {
