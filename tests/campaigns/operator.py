@@ -1,9 +1,9 @@
 """A new operator's whole path by docs/operators alone, on machines that share nothing but addresses.
 
 Where this user may, each machine is a network namespace. Four begin a chain by a ceremony, a fifth joins and becomes a
-validator, its databases are brought back from a backup; a Prometheus on one of them has data for every query of every
-dashboard; all five are handed over to new processes and cross an upgrade that they voted for. What is typed is what the
-pages say; three of their texts are typed otherwise, since they wait for days (QUICKER). It fails where a page says
+validator; a Prometheus on one of them has data for every query of every dashboard; the fifth's databases are brought
+back from a backup, and it changes its key; all five are handed over to new processes and cross an upgrade that they
+voted for. What is typed is what the pages say, but for texts that wait for days (QUICKER). It fails where a page says
 otherwise than what happens, and where anybody signed twice.
 
     scripts/campaign operator

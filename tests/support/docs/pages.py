@@ -110,7 +110,12 @@ def _commands(page: str, first: int, lines: list[str]) -> Iterator[Typed]:
 
 
 BEGUN = ("install.md", "configure.md", "join.md", "monitor.md")  # tests/dchat/cli/test_ceremony.py
-CHANGED = ("back-up.md", "restore.md", "upgrade.md")  # tests/campaigns/operator.py, which types the others first
+CHANGED = (
+    "back-up.md",
+    "restore.md",
+    "keys.md",
+    "upgrade.md",
+)  # tests/campaigns/operator.py, which types the others first
 ELSEWHERE = {  # pages of docs/operators that another test types, and which
     "runbooks.md": "tests/dchat/doors/test_alert_rules.py",  # of networks that are not well
     **dict.fromkeys(BEGUN, "tests/dchat/cli/test_ceremony.py"),
