@@ -9,13 +9,15 @@ from chain.currency.ledger import dec
 from chain.currency.ledger.economic_params import SlashingParams, StakingParams
 from chain.currency.ledger.stake_records import POWER_UNIT
 from chain.tx.gas import block_gas_for
+from chain.tx.messages.kinds.fields import consensus_key_of
 from chain.tx.units import UDCHAT_PER_DCHAT
 from consensus.documents.genesis import GenesisDoc, GenesisValidator
 from consensus.formats.chain_ids import new_chain_id_flaw
 from consensus.formats.errors import InvalidGenesis
 from consensus.formats.units import NS_PER_S
-from consensus.types.params import BlockParams, ConsensusParams, EvidenceParams
-from crypto.keys import Ed25519PubKey
+from consensus.types.params import BlockParams, ConsensusParams, EvidenceParams, ValidatorParams
+from crypto.errors import InvalidKey
+from crypto.keys import KEY_TYPES, PubKey
 from genesis.app_state import EconomicsGenesis, GenesisStake, build_app_state, with_stakes
 
 BLOCK_BYTES_MAX = 10_485_760  # the operator contract's max_block_size
@@ -33,8 +35,10 @@ def build_genesis(
     block_bytes_max: int = BLOCK_BYTES_MAX,
     block_gas_max: int = BLOCK_GAS_MAX,
     upgrade_authority: bytes = b"",
+    key_types: Sequence[str] = (),
 ) -> GenesisDoc:
     """A valid document. stakes: the validators; balances: account address -> udchat, above 0, beside the stakes.
+    key_types: that consensus keys may have, beside those that the validators' have.
 
     Evidence is punishable as long as stake unbonds: what has left already cannot be slashed (ASA-2024-004).
     Raises: InvalidGenesis; InvalidAppState.
@@ -42,6 +46,7 @@ def build_genesis(
     if flaw := new_chain_id_flaw(chain_id):
         raise InvalidGenesis(f"genesis: {flaw}")
     economics = with_stakes(economics or EconomicsGenesis(), stakes)
+    keys = [_key_of(stake) for stake in stakes]
     state = build_app_state(balances, economics=economics, upgrade_authority=upgrade_authority)
     doc = GenesisDoc(
         chain_id=chain_id,
@@ -52,14 +57,29 @@ def build_genesis(
                 max_age_duration_ns=economics.staking.unbonding_s * NS_PER_S,
                 max_bytes=min(EvidenceParams().max_bytes, block_bytes_max),
             ),
+            validator=ValidatorParams(_allowed({*key_types, *(key.type for key in keys)})),
         ),
         validators=tuple(
-            GenesisValidator(Ed25519PubKey(stake.consensus_key), stake.power, stake.moniker) for stake in stakes
+            GenesisValidator(key, stake.power, stake.moniker) for key, stake in zip(keys, stakes, strict=True)
         ),
         app_state=json.dumps(state, ensure_ascii=True, separators=(",", ":")).encode(),
     )
     doc.validate()
     return doc
+
+
+def _key_of(stake: GenesisStake) -> PubKey:
+    """Raises InvalidGenesis."""
+    try:
+        return consensus_key_of(stake.consensus_key)
+    except InvalidKey as error:
+        raise InvalidGenesis(f"genesis: the consensus key of {stake.moniker!r}: {error}") from None
+
+
+def _allowed(kinds: set[str]) -> tuple[str, ...]:
+    """In the order of the table; `validate` refuses what is not in it. Of nobody's key: the usual."""
+    known = tuple(name for name in KEY_TYPES if name in kinds)
+    return (*known, *sorted(kinds.difference(known))) or ValidatorParams().pub_key_types
 
 
 def stake_of(

@@ -22,6 +22,7 @@ from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.stake_records import POWER_UNIT
 from chain.tx.codec import UINT64_MAX
 from chain.tx.messages.economy import MONIKER_BYTES_MAX
+from chain.tx.messages.kinds.fields import consensus_key_of
 from chain.tx.policies import address_of_key
 from chain.tx.units import in_dchat
 from consensus.documents.genesis import GenesisDoc
@@ -31,12 +32,13 @@ from consensus.p2p.conn.address import parse_address
 from consensus.p2p.conn.errors import BadAddress
 from consensus.p2p.conn.node_key import node_id
 from crypto.bech32 import InvalidAddress, decode_address, encode_address
+from crypto.errors import InvalidKey
 from crypto.hash import sha256
-from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES, ed25519_verify
+from crypto.keys import ED25519_KEY_BYTES, KEY_TYPES, SIGNATURE_BYTES, ed25519_verify
 from genesis.build import BLOCK_BYTES_MAX, BLOCK_GAS_MAX, build_genesis
 
 FILE_TYPE: Final = "dchat/genesis-validator/v1"
-ENTRY_BYTES_MAX: Final = 16_384  # an entry has about 1,300
+ENTRY_BYTES_MAX: Final = 16_384  # an entry has about 1,300; with an ML-DSA-65 key 11,800
 ENTRIES_MAX: Final = 1_000
 SIGNERS: Final = ("consensus", "operator", "node")
 _DOMAIN: Final = b"dchat/genesis-validator/1\n"
@@ -45,6 +47,7 @@ _TEXTS: Final = (
     "min_self_delegation", "commission_rate", "commission_max_rate", "commission_max_change_rate",
 )  # fmt: skip
 _KEYS: Final = {"consensus": "consensus_key", "operator": "operator_key", "node": "node_key"}
+_OWN_KEYS: Final = ("operator_key", "node_key")  # Ed25519, always
 
 
 class InvalidCeremony(InvalidData):
@@ -57,8 +60,8 @@ class InvalidCeremony(InvalidData):
 
 @dataclass(frozen=True)
 class Entry:
-    """What one validator says of itself. Amounts: udchat; rates: Decs; peer: ID@HOST:PORT. signatures: who -> 64 bytes;
-    one that is missing is not made yet."""
+    """What one validator says of itself. Amounts: udchat; rates: Decs; peer: ID@HOST:PORT. signatures: who -> bytes, of
+    its key's type; one that is missing is not made yet."""
 
     chain_id: str
     moniker: str
@@ -142,7 +145,7 @@ class Entry:
     def _flaws_of_signatures(self) -> list[str]:
         message, found = self.sign_hash(), []
         for who, signature in self.signatures.items():
-            if not ed25519_verify(getattr(self, _KEYS[who]), message, signature):
+            if not _is_signed(who, getattr(self, _KEYS[who]), message, signature):
                 found.append(f"signatures.{who}: not of this entry by {_KEYS[who]}: something was changed after it")
         return found
 
@@ -168,6 +171,14 @@ class Entry:
             self.operator, self.consensus_key, self.stake, self.moniker, self.commission_rate,
             self.commission_max_rate, self.commission_max_change_rate, self.min_self_delegation,
         )  # fmt: skip
+
+
+def _is_signed(who: str, key: bytes, message: bytes, signature: bytes) -> bool:
+    return (
+        consensus_key_of(key).verify(message, signature)
+        if who == "consensus"
+        else ed25519_verify(key, message, signature)
+    )
 
 
 def parse_entry(raw: bytes) -> Entry:
@@ -203,7 +214,8 @@ def _checked(document: Mapping[str, Any]) -> Entry:
             faults.append(f"{name}: {error}")
             return otherwise
 
-    keys = {name: read(name, lambda text: _hex(text, ED25519_KEY_BYTES), bytes(32)) for name in _KEYS.values()}
+    keys = {name: read(name, lambda text: _hex(text, ED25519_KEY_BYTES), bytes(32)) for name in _OWN_KEYS}
+    keys["consensus_key"] = consensus_key = read("consensus_key", _consensus_key, bytes(32))
     amounts = {name: read(name, _digits, 1) for name in ("stake", "balance", "min_self_delegation")}
     rates = {name: read(name, dec.parse, 0) for name in _TEXTS if name.startswith("commission_")}
     operator = read("operator", decode_address, b"")
@@ -214,7 +226,8 @@ def _checked(document: Mapping[str, Any]) -> Entry:
     made = {}
     for who, text in signatures.items():
         try:
-            made[who] = _hex(text, SIGNATURE_BYTES)
+            sizes = {"consensus": KEY_TYPES[consensus_key_of(consensus_key).type].signature_bytes}
+            made[who] = _hex(text, sizes.get(who, SIGNATURE_BYTES))
         except ValueError as error:
             faults.append(f"signatures.{who}: {error}")
     if faults:
@@ -239,9 +252,10 @@ def collect(
     block_bytes_max: int = BLOCK_BYTES_MAX,
     block_gas_max: int = BLOCK_GAS_MAX,
     upgrade_authority: bytes = b"",
+    key_types: Sequence[str] = (),
 ) -> GenesisDoc:
     """The document of these entries, by the files that they are from. balances: of others, address -> udchat; an
-    operator's is added to what its entry asks for.
+    operator's is added to what its entry asks for. key_types: of `build_genesis`.
 
     Raises InvalidCeremony, with every fault of every file; InvalidGenesis, InvalidAppState of what they make together.
     """
@@ -261,7 +275,7 @@ def collect(
     return build_genesis(
         chain_id=chain_id, time_ns=time_ns, stakes=[entry._stake() for entry in ordered], balances=held,
         economics=replace(economics, staking=staking), block_bytes_max=block_bytes_max, block_gas_max=block_gas_max,
-        upgrade_authority=upgrade_authority,
+        upgrade_authority=upgrade_authority, key_types=key_types,
     )  # fmt: skip
 
 
@@ -308,6 +322,16 @@ def _hex(text: object, size: int) -> bytes:
     if len(raw) != size:
         raise ValueError(f"expected {2 * size} hex characters")
     return raw
+
+
+def _consensus_key(text: str) -> bytes:
+    """Raises ValueError."""
+    try:
+        return consensus_key_of(bytes.fromhex(text)).bytes
+    except InvalidKey:
+        raise
+    except ValueError:
+        raise ValueError("expected hex characters") from None
 
 
 def _digits(text: str) -> int:

@@ -26,10 +26,12 @@ from chain.currency.ledger.economic_params import (
 from chain.currency.ledger.stake_records import POWER_UNIT
 from chain.tx.codec import UINT64_MAX
 from chain.tx.messages.economy import MONIKER_BYTES_MAX
+from chain.tx.messages.kinds.fields import consensus_key_of
 from consensus.abci.interface import ValidatorUpdate
 from consensus.types.params import EvidenceParams
 from crypto.bech32 import InvalidAddress, decode_address, encode_address
-from crypto.keys import ED25519_KEY_BYTES, Ed25519PubKey, PubKey
+from crypto.errors import InvalidKey
+from crypto.keys import PubKey
 
 SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {  # name -> what the section has
     "staking": ("params", "validators"),
@@ -122,7 +124,7 @@ class EconomicsGenesis:
 
         given: the document's; none: these are the set. Without staking validators the document's stay, unpaid.
         """
-        own: dict[PubKey, int] = {Ed25519PubKey(entry.consensus_key): entry.power for entry in self.validators}
+        own: dict[PubKey, int] = {consensus_key_of(entry.consensus_key): entry.power for entry in self.validators}
         if not own:
             return ()
         if not given:
@@ -190,8 +192,10 @@ def _validator(where: str, value: object) -> GenesisStake:
 
 
 def _check_validator(where: str, entry: GenesisStake) -> None:
-    if len(entry.consensus_key) != ED25519_KEY_BYTES:
-        raise InvalidEconomics(f"{where}.consensus_key: {len(entry.consensus_key)} bytes, expected {ED25519_KEY_BYTES}")
+    try:
+        consensus_key_of(entry.consensus_key)
+    except InvalidKey as error:
+        raise InvalidEconomics(f"{where}.consensus_key: {error}") from error
     if not POWER_UNIT <= entry.tokens <= UINT64_MAX:
         raise InvalidEconomics(f"{where}.tokens is {entry.tokens}; allowed: {POWER_UNIT} and more, for a power of 1")
     if not 1 <= entry.min_self_delegation <= entry.tokens:

@@ -19,12 +19,13 @@ from chain.kernel.modules import BlockContext, Modules
 from chain.kernel.receipts import encode_receipt
 from chain.kernel.signatures import Signatures
 from chain.tx.envelope.tx import Tx, TxCache
-from chain.tx.errors import Expired, GasLimitTooHigh, TxError, WrongChain
+from chain.tx.errors import Expired, GasLimitTooHigh, KeyTypeNotAllowed, TxError, WrongChain
 from chain.tx.gas import GAS_BYTE, GAS_LEAST_TX
 from consensus.abci.interface import BlockRequest, Slices, ValidatorUpdate
 from consensus.formats.units import NS_PER_S
 from consensus.state.results import Event, ExecTxResult
 from consensus.types.params import ConsensusParams
+from crypto.keys import ED25519
 
 TIME_NS_MAX: Final = (1 << 63) - 1 - 40 * 366 * 86_400 * NS_PER_S  # in 2222: with the longest period it is an int64
 
@@ -39,10 +40,14 @@ BYTES_PER_UNIT: Final = 1_024  # of decoding and hashing a large transaction
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What holds for all transactions of a block. block_gas_max: always finite (`chain.tx.gas.limit_of`)."""
+    """What holds for all transactions of a block. block_gas_max: always finite (`chain.tx.gas.limit_of`).
+
+    key_types: that consensus keys may have, by the chain's parameters.
+    """
 
     chain_id: str
     block_gas_max: int
+    key_types: tuple[str, ...] = (ED25519,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,9 @@ class Executor:
             raise Expired(f"after {tx.expiry_height}, this is {ctx.height}")
         if tx.gas_limit > rules.block_gas_max:
             raise GasLimitTooHigh(f"{tx.gas_limit}, allowed: {rules.block_gas_max}")
+        for name in tx.key_types:  # here, so that no block has one: who does not know the type could not decode it
+            if name not in rules.key_types:
+                raise KeyTypeNotAllowed(f"{name}, allowed: {', '.join(rules.key_types)}")
         ctx.gas_used, ctx.gas_limit, ctx.payer = tx.intrinsic_gas, tx.gas_limit, tx.payer
         self._modules.ante[tx.lane](ctx, tx)
         self._signatures.require(tx)

@@ -153,6 +153,10 @@ class RecordTooLarge(EnvelopeError):
     code, rule = 23, "every record fits into its store"
 
 
+class KeyTypeNotAllowed(EnvelopeError):
+    code, rule = 24, "a consensus key is of a type that the chain's parameters allow"
+
+
 # ------------------------------------------------------------------------------ codespace "currency"
 
 

@@ -30,6 +30,7 @@ GAS_VALIDATOR: Final = GAS_STAKE + 3 * GAS_NEW_LEAF + GAS_SIGNATURE  # its conse
 GAS_ROTATION: Final = (
     5 * GAS_MESSAGE + 2 * GAS_NEW_LEAF + GAS_STAYS + GAS_SIGNATURE
 )  # the old key is remembered for ever
+GAS_ML_DSA: Final = 30_000  # more, of an ML-DSA-65 key: verified in 200 us, written with each change of the stake
 
 GAS_PER_MS: Final = 100_000
 BLOCK_GAS_MAX: Final = 1_000_000_000  # ten seconds: a block without a limit of its own has this one

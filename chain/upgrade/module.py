@@ -29,6 +29,7 @@ from chain.tx.errors import (
     PlanInThePast,
     UpgradeAlreadyDone,
 )
+from chain.tx.messages.kinds.fields import consensus_key_of
 from chain.tx.messages.upgrade import (
     HEIGHT_MAX,
     PERMYRIAD,
@@ -70,7 +71,6 @@ from consensus.abci.interface import HaltReason, HaltRequested, Slices, VoteInfo
 from consensus.formats.units import NS_PER_S
 from consensus.types.params import ConsensusParams, VersionParams
 from crypto.hash import ADDRESS_BYTES, sha256
-from crypto.keys import ed25519_verify
 
 POSTPONED_MAX: Final = (1 << 32) - 1  # it is only told
 READINESS_PER_SLICE: Final = 100  # about a millisecond
@@ -139,7 +139,7 @@ def announce_readiness(is_validator: IsValidator, ctx: Context, message: Announc
     if ctx.height > message.expiry_height:
         raise AnnouncementExpired(f"after {message.expiry_height}, this is {ctx.height}")
     digest = readiness_hash(chain.chain_id, message)
-    if not ed25519_verify(message.consensus_key, digest, message.signature):
+    if not consensus_key_of(message.consensus_key).verify(digest, message.signature):
         raise BadAnnouncement(f"by the key {message.consensus_key.hex()}")
     address = sha256(message.consensus_key)[:ADDRESS_BYTES]
     if not is_validator(ctx.branch, address):  # what is kept for ever is bounded by those who have a stake

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
 
-from chain.kernel.branch import Key
+from chain.kernel.branch import Key, Readable
+from chain.kernel.execution import Rules
 from chain.tx.codec import height_bytes
+from chain.tx.gas import limit_of
+from chain.upgrade.chain_record import CHAIN
 from consensus.types.params import ConsensusParams
 from proto.dchat.v1 import state_pb2 as pb
 
@@ -185,3 +188,9 @@ def decide(
             plan,
         )
     return Decision(Action.GO_ON)
+
+
+def rules_of(state: Readable) -> Rules:
+    """What holds for the transactions of the next block."""
+    chain = state.get(CHAIN)
+    return Rules(chain.chain_id, limit_of(chain.block_gas_max), state.get(CONSENSUS_PARAMS).validator.pub_key_types)

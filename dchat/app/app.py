@@ -21,7 +21,7 @@ from chain.currency.ledger.records import PARAMS
 from chain.kernel.branch import Base, Branch, encode_changes
 from chain.kernel.check import CheckState
 from chain.kernel.check import Pending as PendingRecord
-from chain.kernel.execution import BlockRun, Executed, Executor, Rules, execute_block
+from chain.kernel.execution import BlockRun, Executed, Executor, execute_block
 from chain.kernel.proposals import FIRST_TURN_BLOCKS, fee_to_replace, priority_of, select
 from chain.kernel.signatures import Signatures
 from chain.state.snapshot import FORMAT
@@ -29,12 +29,11 @@ from chain.state.store import NO_VERSION, Pending, Stores
 from chain.trail.kept import KeptBlock, KeptTrails
 from chain.tx.envelope.tx import TX_BYTES_MIN, Tx, TxCache, lane_shown
 from chain.tx.errors import BadSignature, TxError
-from chain.tx.gas import limit_of
 from chain.tx.messages import LANE_CHAT, LANE_CURRENCY, Payment
 from chain.upgrade.chain_record import CHAIN, ChainRecord
 from chain.upgrade.migrations import Upgrade
 from chain.upgrade.module import UpgradeOptions, Upgrader
-from chain.upgrade.plan import CONSENSUS_PARAMS, PLAN, VERSIONS, Action, Plan
+from chain.upgrade.plan import CONSENSUS_PARAMS, PLAN, VERSIONS, Action, Plan, rules_of
 from consensus.abci.interface import (
     ApplyChunkResponse,
     ApplyChunkResult,
@@ -204,7 +203,7 @@ class DchatApplication:
         if self.stores.latest_version != NO_VERSION:
             self._chain = self.base.get(CHAIN)
             assert self._chain is not None
-            self._rules = Rules(self._chain.chain_id, limit_of(self._chain.block_gas_max))
+            self._rules = rules_of(self.base)
         self._check = CheckState(self.base, height=self.stores.latest_version + 1)
         self._checker: Executor | None = None
         self._prepared = None

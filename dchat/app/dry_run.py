@@ -21,10 +21,9 @@ from chain.kernel.modules import Modules
 from chain.kernel.signatures import Signatures
 from chain.tx.envelope.tx import SIGNERS_MAX, TX_BYTES_MAX, Tx, decode
 from chain.tx.errors import Malformed, TooLarge, TooMany, TxError
-from chain.tx.gas import limit_of
 from chain.tx.messages import LANE_CHAT
 from chain.tx.policies import fullest, read_policy
-from chain.upgrade.chain_record import CHAIN
+from chain.upgrade.plan import rules_of
 from consensus.state.results import ExecTxResult
 from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES
 from proto.dchat.v1 import tx_pb2 as pb
@@ -42,9 +41,7 @@ class DryRun(NamedTuple):
 
 def dry_run(base: Base, modules: Modules, raw: bytes, *, height: int, time_ns: int) -> DryRun:
     """height: of the block that it would be in. time_ns: that block's. base: nobody else's."""
-    chain = base.get(CHAIN)
-    assert chain is not None
-    rules = Rules(chain.chain_id, limit_of(chain.block_gas_max))
+    rules = rules_of(base)
     tx: Tx | None = None
     try:
         envelope, body = _read(raw)

@@ -9,14 +9,13 @@ from collections.abc import Callable
 from typing import Final
 
 from chain.kernel.branch import Base
-from chain.kernel.execution import Executed, Rules, execute_block
+from chain.kernel.execution import Executed, execute_block
 from chain.kernel.signatures import Signatures
 from chain.state.view import View
 from chain.trail.steps import Step, steps_of, trail_writes
 from chain.tx.envelope.tx import TxCache
-from chain.tx.gas import limit_of
-from chain.upgrade.chain_record import CHAIN
 from chain.upgrade.module import Upgrader
+from chain.upgrade.plan import rules_of
 from consensus.abci.interface import FinalizeBlockResponse, ValidatorUpdate
 from consensus.abci.requests import block_request
 from consensus.stores.state_store import encode_response
@@ -47,11 +46,9 @@ def execute_again(
     """before: the state after the block before. Raises Abandoned; StateError and StorageError, of what is read."""
     modules = compose()
     base = Base(before, modules.decoders)
-    chain = base.get(CHAIN)
-    assert chain is not None, "every state has it, from genesis on"
     executing = execute_block(
         block_request(block, last_validators), base=base, modules=modules, signatures=Signatures(), cache=TxCache(),
-        rules=Rules(chain.chain_id, limit_of(chain.block_gas_max)), strict=False,
+        rules=rules_of(base), strict=False,
         pre_block=Upgrader(modules, UPGRADES).pre_block,
     )  # fmt: skip
     slices = 0

@@ -74,6 +74,9 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     e.FeeNotTaken: Say("it has a fee, and chat takes none", "leave out --fee"),
     e.NumberTooWide: Say("a number would become too large for its record", "use smaller numbers"),
     e.RecordTooLarge: Say("a record would become too large for its store", "make its texts and lists shorter"),
+    e.KeyTypeNotAllowed: Say(
+        "this chain takes no consensus key of that type", "use a key of a type in its validator.pub_key_types"
+    ),
     e.UnknownAccount: Say(
         "there is no such account", "have somebody pay it: an account begins with the first payment to it"
     ),

@@ -47,7 +47,7 @@ class ValidatorSection(Section):
         "tcp://HOST:PORT or unix://PATH (docs/signer.md). Empty: this node signs by the key in its home.",
     )
     priv_validator_pub_key: str = option(
-        "", "The consensus public key that this signer must have: 64 hex characters.", pattern=r"^([0-9a-fA-F]{64})?$"
+        "", "The consensus public key that this signer has, in hex.", pattern=r"^([0-9a-fA-F]{64}|[0-9a-fA-F]{3904})?$"
     )
     priv_validator_signer_id: str = option(
         "",

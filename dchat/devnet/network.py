@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -26,7 +26,8 @@ from consensus.documents.genesis import GenesisDoc
 from consensus.formats.errors import InvalidGenesis, InvalidParams
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.system.files import write_new
-from crypto.keys import Ed25519PrivKey
+from crypto.errors import InvalidKey
+from crypto.keys import ED25519, key_type
 from dchat.app.genesis_params import Changes, with_params
 from dchat.config import Config
 from dchat.config.genesis_options import GENESIS_OPTIONS
@@ -159,12 +160,14 @@ def make_network(
     upgrade_authority: str = "",
     params: Changes | None = None,
     more_balances: Mapping[bytes, int] | None = None,
+    key_types: Sequence[str] = (ED25519,),
 ) -> Network:
     """Make homes, a genesis and funded accounts. ports: by default the design's.
 
     upgrade_authority: the name of the account that may set upgrade plans beside governance.
     params: of the chain, what differs from what `options` say and from the defaults.
     more_balances: of accounts beside those that it makes, address -> udchat.
+    key_types: of the validators' consensus keys, in turn.
 
     Raises NetworkError when there is a network in `folder` already, when it is a node's home, or within one of them, or
     when the number of validators makes no sense; ParamRefused. Nothing is written then.
@@ -179,9 +182,9 @@ def make_network(
     if (folder.parent / NETWORK_FILE).exists():
         raise NetworkError(f"{folder.parent} holds a network: choose a folder outside of it")
     used = ports or [Ports.of(index) for index in range(1, validators + 1)]
-    begin = _Genesis(chain_id, options or Config(), pace or Pace(), params or {})
+    begin = _Genesis(chain_id, options or Config(), pace or Pace(), params or {}, tuple(key_types))
     begin.check(len(used))
-    nodes, stakes, balances = _make_validators(folder, used, begin.config)
+    nodes, stakes, balances = _make_validators(folder, used, begin)
     accounts = {}
     for name in ACCOUNT_NAMES:
         account = identity.generate()
@@ -209,6 +212,11 @@ class _Genesis:
     config: Config
     pace: Pace
     params: Changes
+    key_types: tuple[str, ...]
+
+    def kind(self, index: int) -> str:
+        """Of the validator's key; index: from 1."""
+        return self.key_types[(index - 1) % len(self.key_types)]
 
     def document(
         self, stakes: list[GenesisStake], balances: dict[bytes, int], *, upgrade_authority: bytes = b""
@@ -231,7 +239,11 @@ class _Genesis:
 
     def check(self, validators: int) -> None:
         """That there can be such a document, before any file is made. Raises ParamRefused."""
-        keys = [Ed25519PrivKey.from_seed(bytes((index,)) * 32).pub_key for index in range(validators)]
+        numbers = range(1, validators + 1)
+        try:
+            keys = [key_type(self.kind(index)).from_secret(bytes((index,)) * 32).pub_key for index in numbers]
+        except InvalidKey as error:
+            raise ParamRefused(str(error)) from error
         stakes = [_stake(self.config, key.address, key.bytes, index) for index, key in enumerate(keys, start=1)]
         self.document(stakes, {keys[0].address: 1})
 
@@ -242,13 +254,13 @@ def _stake(config: Config, operator: bytes, consensus_key: bytes, index: int) ->
 
 
 def _make_validators(
-    folder: Path, ports: list[Ports], config: Config
+    folder: Path, ports: list[Ports], begin: _Genesis
 ) -> tuple[list[NodeEntry], list[GenesisStake], dict[bytes, int]]:
     """Their keys; the initial stake's worth goes to each operator beside the stake."""
-    nodes, stakes, balances = [], [], {}
+    nodes, stakes, balances, config = [], [], {}, begin.config
     for index, node_ports in enumerate(ports, start=1):
         home = Home.of(folder / f"validator{index}")
-        make_keys(home)
+        make_keys(home, kind=begin.kind(index))
         operator = identity.generate()
         operator.save(home.identity)
         balances[operator.address] = config.staking.initial_stake * UDCHAT_PER_DCHAT

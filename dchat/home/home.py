@@ -32,7 +32,8 @@ from consensus.privval.remote import RemoteKey
 from consensus.privval.succession import Places
 from consensus.system.disk import OsDisk
 from consensus.system.files import write_new, write_new_secret
-from crypto.keys import Ed25519PrivKey, Ed25519PubKey, PrivKey, PubKey
+from crypto.errors import InvalidKey
+from crypto.keys import ED25519, SECRET_BYTES, PrivKey, PubKey, key_type, pub_key_of
 from dchat.config import CONFIG_FILE, Config
 from dchat.home.errors import HomeError
 from dchat.home.key_file import KeyFile
@@ -135,12 +136,13 @@ def default_root() -> Path:
     return Path(os.environ.get("DCHAT_HOME") or os.environ.get("DAEMON_HOME") or DEFAULT_HOME).expanduser()
 
 
-def make_keys(home: Home, *, signs_here: bool = True) -> list[Path]:
+def make_keys(home: Home, *, signs_here: bool = True, kind: str = ED25519) -> list[Path]:
     """Make what is missing of node key, validator key and its sign state; returns what was made.
 
-    signs_here: else a signer elsewhere has the validator key (docs/signer.md), and there is none to make.
+    signs_here: else a signer elsewhere has the validator key (docs/signer.md), and there is none to make. kind: of a
+    validator key that is made, its type.
 
-    Raises HomeError when there is a validator key without its record.
+    Raises HomeError when there is a validator key without its record, or when this machine makes no such key.
     """
     made = []
     home.data.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -158,11 +160,27 @@ def make_keys(home: Home, *, signs_here: bool = True) -> list[Path]:
             f"{home.validator_key} is missing, but {home.sign_state} is there: restore the key that it belongs to, "
             "or move the record away together with the rest of the old node"
         )
+    key = new_key(kind)
     if not home.sign_state.exists():  # the record first: a stop in between leaves no key without it
         write_new_secret(home.sign_state, format_sign_state(SignState()) + "\n")
-    key = Ed25519PrivKey.from_seed(secrets.token_bytes(32))
     write_new_secret(home.validator_key, format_validator_key(key) + "\n")
     return [*made, home.sign_state, home.validator_key]
+
+
+def new_key(kind: str) -> PrivKey:
+    """A consensus key of that type. Raises HomeError."""
+    try:
+        return key_type(kind).from_secret(secrets.token_bytes(SECRET_BYTES))
+    except InvalidKey as error:
+        raise HomeError(f"no consensus key can be made: {error}") from None
+
+
+def key_in_hex(text: str) -> PubKey:
+    """[validator] priv_validator_pub_key. Raises HomeError."""
+    try:
+        return pub_key_of(bytes.fromhex(text))
+    except ValueError as error:
+        raise HomeError(f"[validator] priv_validator_pub_key: {error}") from None
 
 
 def _is_empty_record(path: Path) -> bool:
@@ -214,7 +232,7 @@ def remote_key(home: Home, config: Config, node_key: NodeKey) -> RemoteKey | Non
             f"{home.validator_key} is here, and [validator] priv_validator_laddr says that a signer elsewhere has the "
             "key: move the file there, together with its sign state (docs/signer.md)"
         )
-    pub_key = Ed25519PubKey(bytes.fromhex(options.priv_validator_pub_key))
+    pub_key = key_in_hex(options.priv_validator_pub_key)
     address = SignerAddress.parse(options.priv_validator_laddr)
     return RemoteKey(pub_key, address, node_key, options.priv_validator_signer_id)
 

@@ -17,7 +17,6 @@ from chain.currency.ledger.stake_records import CONSENSUS_KEY
 from chain.currency.staking.stake import validator_of
 from chain.tx.messages.economy import MONIKER_BYTES_MAX, ConsensusSigner, CreateValidator, prove_possession
 from consensus.node.commit_watch import SafeListener
-from crypto.keys import Ed25519PubKey
 from dchat.home.identity import Identity
 from dchat.node.own_tx import NextBlock, OwnTx
 
@@ -87,7 +86,6 @@ class Joining:
     def _message(self) -> CreateValidator:
         node = self._node
         key = self._signer.pub_key
-        assert isinstance(key, Ed25519PubKey), key  # the only kind that a home has
         moniker = node.views.me.moniker.encode()[:MONIKER_BYTES_MAX].decode(errors="ignore")
         least = staking_of(node.app.base).min_self_delegation
         return CreateValidator(

@@ -35,7 +35,7 @@ from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
 from consensus.system.clock import InlineWorkers, LoopClock
 from consensus.system.errors import EngineError
-from crypto.keys import Ed25519PrivKey
+from crypto.keys import ED25519, SECRET_BYTES, PrivKey, key_type
 from dchat.app.app import DchatApplication
 from dchat.backups.places import check_place
 from dchat.config import Config
@@ -56,7 +56,7 @@ from storage.memory import MemoryStore
 MUTUAL: Final = ("grpc", "http", "rpc")  # sections of doors that can ask who calls
 log = structlog.get_logger(__name__)
 
-PlanGenesis = Callable[[Ed25519PrivKey, bytes], GenesisDoc]  # (validator key, operator's address)
+PlanGenesis = Callable[[PrivKey, bytes], GenesisDoc]  # (validator key, operator's address)
 
 
 def check_options(home: Home, config: Config) -> None:
@@ -151,8 +151,9 @@ def check_genesis(genesis: GenesisDoc, config: Config) -> None:
         raise HomeError(f"no chain can begin with this genesis: {error}") from None
 
 
-def check_new_chain(home: Home, config: Config, chain_id: str, plan: PlanGenesis) -> None:
-    """That the genesis which `plan` would make begins. Keys that are not there yet are stood in for.
+def check_new_chain(home: Home, config: Config, chain_id: str, plan: PlanGenesis, kind: str = ED25519) -> None:
+    """That the genesis which `plan` would make begins. Keys that are not there yet are stood in for; kind: of the
+    consensus key.
 
     Raises HomeError, IdentityError.
     """
@@ -165,7 +166,7 @@ def check_new_chain(home: Home, config: Config, chain_id: str, plan: PlanGenesis
         )
     operator = identity.load(home.identity) if home.identity.exists() else identity.generate()
     try:
-        genesis = plan(Ed25519PrivKey.from_seed(secrets.token_bytes(32)), operator.address)
+        genesis = plan(key_type(kind).from_secret(secrets.token_bytes(SECRET_BYTES)), operator.address)
         again = parse_genesis(genesis.dumps().encode(), default_time_ns=time.time_ns())
     except (InvalidGenesis, InvalidAppState, ValueError) as error:
         raise HomeError(f"no genesis can be made of these options: {error}") from None

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +22,9 @@ from consensus.p2p.conn.node_key import NodeKey
 from consensus.privval.errors import SignerStateInUse
 from consensus.privval.record import slots_path
 from consensus.system.files import is_private, write_new_secret
-from crypto.keys import Ed25519PrivKey, PrivKey, PubKey
+from crypto.keys import ED25519, PrivKey, PubKey
 from dchat.home.errors import HomeError
-from dchat.home.home import Home
+from dchat.home.home import Home, new_key
 from dchat.home.key_file import KeyFile, format_held
 
 NODE_KEY: Final = "signer_node_key.json"
@@ -47,11 +46,13 @@ class SignerFiles:
     def node_key(self) -> Path:
         return self.key.with_name(NODE_KEY)
 
-    def make(self) -> None:
-        """A new key with its empty record. Raises HomeError: there is one already, or only one of both; OSError."""
+    def make(self, kind: str = ED25519) -> None:
+        """A new key with its empty record. kind: its type. Raises HomeError: there is one already, or only one of both,
+        or no such key can be made here; OSError."""
         self.check_new()
+        key = new_key(kind)
         write_new_secret(self.state, format_sign_state(SignState()) + "\n")  # a stop in between leaves no key without
-        write_new_secret(self.key, format_validator_key(Ed25519PrivKey.from_seed(secrets.token_bytes(32))) + "\n")
+        write_new_secret(self.key, format_validator_key(key) + "\n")
 
     def write_held(self, pub_key: PubKey, held: str, *, never_signed: bool) -> None:
         """The key's file, of one that is held elsewhere; with an empty record, where the key never signed. Raises

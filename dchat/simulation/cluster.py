@@ -60,7 +60,7 @@ class Cluster:
     def __init__(self, plan: Plan, loop: VirtualLoop, spoil: Spoil | None = None) -> None:
         self.plan, self.loop, self._spoil = plan, loop, spoil
         liars = [*plan.held_by_liars, *([] if plan.twin is None else [plan.twin])]
-        addresses = frozenset(validator_key(index).pub_key.address for index in liars)
+        addresses = frozenset(validator_key(plan, index).pub_key.address for index in liars)
         self.judge = Judge(lambda: int(loop.now_s * 1_000), addresses, self._clocks_ns if plan.off_ms else None)
         self._chance = random.Random(f"faults {plan.seed}")
         self._air = random.Random(f"network {plan.seed}")
@@ -81,7 +81,7 @@ class Cluster:
 
     def _node(self, place: int, genesis: GenesisDoc) -> SimNode:
         is_twin = self.plan.twin is not None and place == self.plan.nodes - 1
-        key = validator_key(self.plan.twin if is_twin and self.plan.twin is not None else place)
+        key = validator_key(self.plan, self.plan.twin if is_twin and self.plan.twin is not None else place)
         name = f"twin{self.plan.twin}" if is_twin else f"n{place}"
         node = SimNode(
             name, place, key, is_twin, is_twin or place == self.plan.twin, self.loop, self.network,
@@ -101,7 +101,7 @@ class Cluster:
         return min(wall.low_ns for wall in walls), max(wall.high_ns for wall in walls)
 
     def _liar(self, place: int, held: int | None, targets: list[str]) -> Liar:
-        key = None if held is None else validator_key(held)
+        key = None if held is None else validator_key(self.plan, held)
         rng = random.Random(f"liar {place} {self.plan.seed}")
         liar = Liar(
             place, key, loop=self.loop, network=self.network, chain_id=CHAIN_ID, targets=targets, look=self._look,

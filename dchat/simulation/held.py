@@ -10,7 +10,7 @@ from typing import Final
 
 from consensus.privval.errors import KeyLost
 from consensus.privval.held import HeldKey
-from crypto.keys import Ed25519PrivKey
+from crypto.keys import PrivKey
 from dchat.simulation.laws import Judge
 from proto.tendermint.types import canonical_pb2, types_pb2
 
@@ -27,7 +27,7 @@ class SimHolder:
     """For one life of one node. is_calm: no more faults."""
 
     def __init__(
-        self, key: Ed25519PrivKey, node: str, judge: Judge, rng: random.Random, *,
+        self, key: PrivKey, node: str, judge: Judge, rng: random.Random, *,
         now_s: Callable[[], float], is_calm: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._key, self._node, self._judge, self._rng = key, node, judge, rng

@@ -34,7 +34,7 @@ from consensus.simulation.clock import START_NS
 from consensus.simulation.loop import Life, VirtualLoop
 from consensus.simulation.network import Network
 from consensus.state.state import State
-from crypto.keys import Ed25519PrivKey
+from crypto.keys import PrivKey
 from dchat.simulation.laws import Judge
 
 CHANNELS = (
@@ -90,7 +90,7 @@ class Liar:
     def __init__(
         self,
         place: int,
-        key: Ed25519PrivKey | None,
+        key: PrivKey | None,
         *,
         loop: VirtualLoop,
         network: Network,

@@ -47,7 +47,7 @@ from consensus.types.evidence import DuplicateVoteEvidence, encode_evidence_list
 from consensus.types.ids import NIL_BLOCK_ID, BlockID, PartSetHeader
 from consensus.types.parts import PART_BYTES, PARTS_MAX, Part, PartSet
 from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
-from crypto.keys import Ed25519PrivKey
+from crypto.keys import Ed25519PrivKey, PrivKey
 from dchat.simulation.liar import Liar, View
 
 EXTENSION_CHANNEL = 0x70
@@ -225,7 +225,7 @@ def _strange_votes(liar: Liar, view: View | None) -> None:
         liar.tell(VOTE_CHANNEL, VoteMessage(_signed(liar, STRANGER, vote)).encode())
 
 
-def _signed(liar: Liar, key: Ed25519PrivKey, vote: Vote) -> Vote:
+def _signed(liar: Liar, key: PrivKey, vote: Vote) -> Vote:
     return vote.signed(key.sign(vote.sign_bytes(liar.chain_id)))
 
 

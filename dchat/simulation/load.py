@@ -17,8 +17,9 @@ from chain.tx.messages import Payment
 from chain.tx.messages.economy import Delegate, Undelegate
 from consensus.documents.genesis import GenesisDoc, GenesisValidator
 from consensus.simulation.clock import START_NS
+from consensus.types.params import ConsensusParams, ValidatorParams
 from crypto.hash import sha256
-from crypto.keys import Ed25519PrivKey
+from crypto.keys import KEY_TYPES, PrivKey
 from dchat.simulation.laws import Judge
 from dchat.simulation.node import SimNode
 from dchat.simulation.plan import HOURS_MS, Plan
@@ -33,8 +34,9 @@ GAS_PRICE = 100_000
 MEMO_BYTES = 200  # so that a burst makes a block of several parts, or nearly
 
 
-def validator_key(index: int) -> Ed25519PrivKey:
-    return Ed25519PrivKey.from_seed(bytes([index + 1]) * 32)
+def validator_key(plan: Plan, index: int) -> PrivKey:
+    kind = plan.key_types[index % len(plan.key_types)]
+    return KEY_TYPES[kind].from_secret(bytes([index + 1]) * 32)
 
 
 def operator(index: int) -> Wallet:
@@ -45,9 +47,9 @@ def person(index: int) -> Wallet:
     return Wallet.from_seed(sha256(b"person %d" % index))
 
 
-def genesis_of(plan: Plan, key: Callable[[int], Ed25519PrivKey] = validator_key) -> GenesisDoc:
-    """key: of a validator, by its place."""
-    keys = [key(index).pub_key for index in range(len(plan.powers))]
+def genesis_of(plan: Plan, key: Callable[[int], PrivKey] | None = None) -> GenesisDoc:
+    """key: of a validator, by its place; by default as the plan says."""
+    keys = [(key(index) if key else validator_key(plan, index)).pub_key for index in range(len(plan.powers))]
     stakes = [
         GenesisStake(operator(index).address, keys[index].bytes, power * UNIT, f"v{index}", 0, ONE, ONE, 1)
         for index, power in enumerate(plan.powers)
@@ -61,6 +63,7 @@ def genesis_of(plan: Plan, key: Callable[[int], Ed25519PrivKey] = validator_key)
     state = build_app_state(balances, currency=CurrencyGenesis(gas_price=GAS_PRICE), economics=economics)
     return GenesisDoc(
         chain_id=CHAIN_ID,
+        consensus_params=ConsensusParams(validator=ValidatorParams(tuple(dict.fromkeys(plan.key_types)))),
         genesis_time_ns=START_NS - (10**9 if not plan.wandering else 2 * HOURS_MS * 10**6),  # all wait for it
         validators=tuple(GenesisValidator(key, power) for key, power in zip(keys, plan.powers, strict=True)),
         app_state=json.dumps(state, separators=(",", ":")).encode(),

@@ -35,7 +35,7 @@ from consensus.statesync.chunks import ChunkFolder
 from consensus.system.tasks import Tasks
 from consensus.types.ids import NIL_BLOCK_ID
 from consensus.types.vote import PREVOTE, Proposal, Vote
-from crypto.keys import Ed25519PrivKey, PubKey
+from crypto.keys import PrivKey, PubKey
 from dchat.app.app import DchatApplication
 from dchat.app.snapshots import Shelf
 from dchat.node.runtime import MEMPOOL
@@ -143,7 +143,7 @@ class SimNode:
 
     name: str
     place: int
-    key: Ed25519PrivKey
+    key: PrivKey
     lies: bool
     shares_its_key: bool  # it and its twin have one, and neither stops for that
     loop: VirtualLoop
@@ -258,7 +258,7 @@ class SimNode:
         self.on_wired(self, clock)
         await self._start()
 
-    def _signing_key(self) -> Ed25519PrivKey | HeldKey | RemoteKey:
+    def _signing_key(self) -> PrivKey | HeldKey | RemoteKey:
         """Of this life."""
         if self.remote is not None:
             return self.remote

@@ -10,6 +10,8 @@ from typing import NamedTuple
 from consensus.core.events import CoreConfig
 from consensus.simulation.clock import Late
 from consensus.stores.wal import HEAD_BYTES_MAX
+from crypto.keys import ED25519
+from crypto.mldsa import ML_DSA_65
 
 NEVER_S = 10.0**9
 HOUR_MS = 3_600_000
@@ -37,7 +39,7 @@ class Plan:
     snapshot_every: heights between two snapshots of each node; 0: none are taken. chunk_bytes: of theirs, about.
     join_at_s: when the last place, an observer's, begins, by a snapshot; 0: with the others, by blocks. false_shelves:
     who offers snapshots of no height, and serves false chunks. held: whose keys are held elsewhere, by what is slow,
-    fails, answers late and goes away.
+    fails, answers late and goes away. key_types: of the validators' keys, in turn.
     """
 
     seed: int
@@ -77,6 +79,7 @@ class Plan:
     join_at_s: float = 0.0
     false_shelves: frozenset[int] = frozenset()
     held: frozenset[int] = frozenset()
+    key_types: tuple[str, ...] = (ED25519,)
 
     @property
     def joiner(self) -> int | None:
@@ -245,6 +248,21 @@ def _signers(seed: int) -> Plan:
     return replace(plan, held=held or frozenset({0}), crash_every_s=rng.choice((1.5, 4.0, NEVER_S)))
 
 
+def _key_types(seed: int) -> Plan:
+    """Keys of ML-DSA-65, alone and beside Ed25519, of nodes that stop; one key runs twice, or a liar has one."""
+    rng = random.Random(f"key types {seed}")
+    plan = _short(rng, seed)
+    kinds = rng.choice(((ML_DSA_65,), (ED25519, ML_DSA_65), (ML_DSA_65, ML_DSA_65, ED25519)))
+    weak = sorted(_minority(rng, plan.powers))[:1]
+    lies = bool(weak) and rng.random() < 0.3
+    is_twin = bool(weak) and not lies and rng.random() < 0.5
+    return replace(
+        plan, key_types=kinds, twin=weak[0] if is_twin else None, liars=(weak[0],) if lies else (), lies_every_ms=100,
+        slow_ms=plan.slow_ms + (0,) * is_twin, skew_ms=plan.skew_ms + (0,) * is_twin,
+        crash_every_s=rng.choice((1.5, 4.0, NEVER_S)),
+    )  # fmt: skip
+
+
 def _liars(seed: int) -> Plan:
     """Liars with and without stake, below a third of the power in all."""
     rng = random.Random(f"liars {seed}")
@@ -343,6 +361,7 @@ PROFILES: dict[str, Profile] = {
     "signers": Profile(
         _signers, "keys are held elsewhere, by what is slow, fails, answers late, goes away; nodes stop"
     ),
+    "key-types": Profile(_key_types, "keys are of ML-DSA-65, alone and beside Ed25519; nodes stop, a key runs twice"),
     "liars": Profile(_liars, "up to a third of the power lies, beside peers without stake who do"),
     "rivals": Profile(_rivals, "a lying proposer puts a new block against the one that is being decided"),
     "side": Profile(_side, "some call of some part of a node raises, in place of its work or after it"),

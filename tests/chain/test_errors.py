@@ -21,6 +21,7 @@ from chain.tx.envelope.build import Seat, build_body, sign_body
 from chain.tx.envelope.tx import TX_BYTES_MAX, decode
 from chain.tx.errors import TxError, declared_errors
 from chain.tx.messages import (
+    LANE_BRIDGE,
     LANE_CHAT,
     BuyAllowance,
     CreateChannel,
@@ -151,6 +152,12 @@ ADMISSION: dict[type[TxError], Make] = {
     e.ExpiryTooFar: lambda c: fresh(c, "ann", pay(c), unordered=True, expiry_height=c.height + 10_000),
     e.GasLimitTooLow: lambda c: payment(c, gas_limit=10_000),
     e.GasLimitTooHigh: lambda c: payment(c, gas_limit=GAS_MAX + 1),
+    e.KeyTypeNotAllowed: lambda c: fresh(
+        c,
+        "ann",
+        AnnounceReadiness(c.address("ann"), bytes(1_952), ("spring",), "1.0", 100, bytes(3_309)),
+        lane=LANE_BRIDGE,
+    ),
     e.FeeTooLow: lambda c: payment(c, fee=1),
     e.FeeNotTaken: lambda c: fresh(c, "ann", PostMessage(c.address("ann"), OPEN, b"x", 0), fee=1),
     e.UnknownAccount: lambda c: payment(c, "dora"),

@@ -506,28 +506,35 @@ class _Handlers:
 _handlers = _Handlers()
 
 
+def _of_ml_dsa(name: str) -> list[bytes]:
+    """What CometBFT made with keys of ML-DSA-65, by its name in tests/data/ml-dsa-65."""
+    file = Path(__file__).parents[1] / "data" / "ml-dsa-65" / "cometbft.json.gz"
+    told = json.loads(gzip.decompress(file.read_bytes()))[name]
+    return [bytes.fromhex(one) for one in ([told] if isinstance(told, str) else told)]
+
+
 def _vote_seeds() -> list[bytes]:
     from consensus.types.ids import BlockID, PartSetHeader
 
     block_id = BlockID(b"h" * 32, PartSetHeader(2, b"p" * 32))
-    return [Vote(2, 1, 0, block_id, 5, b"a" * 20, 2, b"s" * 64).encode()]
+    return [Vote(2, 1, 0, block_id, 5, b"a" * 20, 2, b"s" * 64).encode(), *_of_ml_dsa("votes")]
 
 
 def _proposal_seeds() -> list[bytes]:
     from consensus.types.ids import BlockID, PartSetHeader
 
     block_id = BlockID(b"h" * 32, PartSetHeader(2, b"p" * 32))
-    return [Proposal(1, 0, -1, block_id, 5, b"s" * 64).encode()]
+    return [Proposal(1, 0, -1, block_id, 5, b"s" * 64).encode(), *_of_ml_dsa("proposal")]
 
 
 def _validator_seeds() -> list[bytes]:
     from tests.support.gossip.fakes import validators
 
-    return [validators(4).encode()]
+    return [validators(4).encode(), *_of_ml_dsa("set")]
 
 
 def _extended_seeds() -> list[bytes]:
-    return [b"\x08\x04", *commits()]
+    return [b"\x08\x04", *commits(), *_of_ml_dsa("extended_commit")]
 
 
 def _genesis_seeds() -> list[bytes]:
@@ -639,7 +646,7 @@ TARGETS: dict[str, Target] = {
         Target("evidence", _evidence, (InvalidData,), _of(0x38)),
         Target("block", _block, (InvalidData,), blocks, bytes_max=16_384),
         Target("bounds", _bounds, (InvalidBlock, Malformed), blocks),
-        Target("commit", _commit, (InvalidData,), commits),
+        Target("commit", _commit, (InvalidData,), lambda: [*commits(), *_of_ml_dsa("commit")]),
         Target("extended_commit", _extended_commit, (InvalidData,), _extended_seeds),
         Target("vote", _vote, (InvalidData,), _vote_seeds),
         Target("proposal", _proposal, (InvalidData,), _proposal_seeds),

@@ -12,7 +12,8 @@ import pytest
 from chain.app_state.document import parse_app_state
 from chain.app_state.economy import EconomicsGenesis
 from consensus.p2p.conn.node_key import NodeKey
-from crypto.keys import Ed25519PrivKey
+from crypto.keys import KEY_TYPES, Ed25519PrivKey
+from crypto.mldsa import ML_DSA_65
 from genesis.ceremony import ENTRY_BYTES_MAX, Entry, InvalidCeremony, collect, parse_entry, peers_text
 
 STAKE = 1_000_000 * 10**6
@@ -85,7 +86,7 @@ BROKEN: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (lambda said: said.update(stake=5), "stake is no text"),
     (lambda said: said.update(stake="-5"), "stake: '-5' is no whole number of udchat"),
     (lambda said: said.update(stake="5"), "stake is 0.000005 DCHAT; allowed: 1000 DCHAT and more"),
-    (lambda said: said.update(consensus_key="ab"), "consensus_key: expected 64 hex characters"),
+    (lambda said: said.update(consensus_key="ab"), "consensus_key: 1 bytes, expected 32"),
     (lambda said: said.update(operator="dchat1x"), "operator: "),
     (lambda said: said.update(operator=json.loads(entry(2).dumps())["operator"]), "the account of operator_key is"),
     (lambda said: said.update(peer="nowhere"), "peer: address 'nowhere': no port"),
@@ -139,3 +140,48 @@ def test_every_fault_of_every_file_is_told_at_once() -> None:
         "4.json: signatures.node is missing",
     ):
         assert said in faults
+
+
+def with_ml_dsa(number: int) -> Entry:
+    key = KEY_TYPES[ML_DSA_65].from_secret(bytes((number, 9)) * 16)
+    unsigned = entry(number, consensus_key=key.pub_key.bytes)
+    _, operator, node = keys(number)
+    plain = replace(unsigned, signatures={})
+    return plain.signed("operator", operator.sign).signed("node", node.sign).signed("consensus", key.sign)
+
+
+def test_an_entry_with_a_key_of_ml_dsa() -> None:
+    """The chain then allows the types that its validators' keys have, and those that were asked for."""
+    one, two = entry(1), with_ml_dsa(2)
+    written = two.dumps().encode()
+    assert len(written) < ENTRY_BYTES_MAX
+    assert parse_entry(written) == two
+    doc = made(one, two)
+    assert doc.consensus_params.validator.pub_key_types == ("ed25519", "ml_dsa_65")
+    assert {one.pub_key.type for one in doc.validators} == {"ed25519", "ml_dsa_65"}
+    assert made(one).consensus_params.validator.pub_key_types == ("ed25519",)
+    alone = collect(
+        {"node2.json": two}, chain_id="example-1", time_ns=0, economics=EconomicsGenesis(), balances={bytes(20): 5}
+    )
+    assert alone.consensus_params.validator.pub_key_types == ("ml_dsa_65",)
+    open_to = collect(
+        {"node1.json": one}, chain_id="example-1", time_ns=0, economics=EconomicsGenesis(), balances={bytes(20): 5},
+        key_types=("ml_dsa_65",),
+    )  # fmt: skip
+    assert open_to.consensus_params.validator.pub_key_types == ("ed25519", "ml_dsa_65")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda said: said.update(consensus_key=said["consensus_key"][2:]), "1951 bytes, expected 32"),
+        (lambda said: said["signatures"].update(consensus="00" * 64), "expected 6618 hex characters"),
+        (lambda said: said["signatures"].update(consensus="00" * 3_309), "not of this entry by consensus_key"),
+        (lambda said: said.update(node_key=said["consensus_key"]), "node_key: expected 64 hex"),
+    ],
+)
+def test_a_changed_entry_with_a_key_of_ml_dsa_is_found_out(change: Callable[[Any], None], told: str) -> None:
+    said = json.loads(with_ml_dsa(2).dumps())
+    change(said)
+    with pytest.raises(InvalidCeremony, match=told):
+        parse_entry(json.dumps(said).encode())

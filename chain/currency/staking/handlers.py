@@ -57,7 +57,7 @@ from chain.tx.messages.economy import (
     WithdrawRewards,
     possession_hash,
 )
-from crypto.keys import ed25519_verify
+from chain.tx.messages.kinds.fields import consensus_key_of
 
 COMMISSION_PERIOD_NS: Final = 24 * 3_600 * 10**9
 
@@ -103,7 +103,8 @@ def create_validator(ctx: Context, message: CreateValidator) -> Leg:
         raise SelfDelegationTooLow(f"{message.min_self_delegation} udchat, needed: {params.min_self_delegation} udchat")
     if message.amount < params.min_stake:
         raise StakeTooLow(f"{message.amount} udchat, needed: {params.min_stake} udchat")
-    if not ed25519_verify(message.consensus_key, possession_hash(ctx.chain_id, operator), message.possession):
+    key = consensus_key_of(message.consensus_key)
+    if not key.verify(possession_hash(ctx.chain_id, operator), message.possession):
         raise KeyNotPossessed(f"consensus address {consensus(address)}, operator {account(operator)}")
     validator = new_validator(
         state, operator=operator, consensus_key=message.consensus_key, moniker=message.moniker,

@@ -47,8 +47,8 @@ from chain.tx.errors import (
     TooManyRotations,
 )
 from chain.tx.messages.economy import RotateConsensusKey, possession_hash
+from chain.tx.messages.kinds.fields import consensus_key_of
 from consensus.abci.interface import VoteInfo
-from crypto.keys import ed25519_verify
 
 KEPT_MAX: Final = 64  # of a validator: eight unbonding times of as many changes as params can allow
 _NONE: Final = KeyRotations()
@@ -108,7 +108,7 @@ def rotate_consensus_key(ctx: Context, message: RotateConsensusKey) -> Leg:
     if signing.info_of(state, address) is not None:  # of a validator that is gone
         raise ConsensusKeyRetired(f"consensus address {consensus(address)}")
     digest = possession_hash(ctx.chain_id, message.operator)
-    if not ed25519_verify(message.consensus_key, digest, message.possession):
+    if not consensus_key_of(message.consensus_key).verify(digest, message.possession):
         raise KeyNotPossessed(f"consensus address {consensus(address)}, operator {account(message.operator)}")
     fee = params.key_rotation_fee
     bank.move(state, sender=message.operator, recipient=DISTRIBUTION, amount=fee)

@@ -39,9 +39,10 @@ from chain.currency.staking.queues import ITEMS_MAX, REDELEGATION_QUEUE, UNBONDI
 from chain.currency.staking.stake import put_validator, validator_of
 from chain.kernel.branch import Branch, Readable, Scan
 from chain.kernel.event_text import Event, account, coins, consensus
+from chain.tx.messages.kinds.fields import consensus_key_of
 from consensus.abci.interface import ValidatorUpdate
 from crypto.hash import ADDRESS_BYTES
-from crypto.keys import Ed25519PubKey, PubKey
+from crypto.keys import PubKey
 
 RAISED_PER_SLICE: Final = 50
 NOBODY: Final = ActiveSet(())
@@ -141,7 +142,7 @@ def update_set(branch: Branch, scan: Scan, now: Now) -> list[ValidatorUpdate]:
 
 def engine_key(validator: Validator) -> PubKey:
     """As the engine knows it."""
-    return Ed25519PubKey(validator.consensus_key)
+    return consensus_key_of(validator.consensus_key)
 
 
 def _told(branch: Branch, operators: list[bytes]) -> dict[bytes, Validator]:

@@ -88,8 +88,8 @@ class Tx:
 
     __slots__ = (
         "body", "chain_id", "expiry_height", "facts", "fee", "fee_granter", "fee_payer", "gas_limit", "held",
-        "intrinsic_gas", "lane", "messages", "parts", "payer", "raw", "replay_id", "sign_hash", "signatures", "signers",
-        "touches", "unordered", "verified",
+        "intrinsic_gas", "key_types", "lane", "messages", "parts", "payer", "raw", "replay_id", "sign_hash",
+        "signatures", "signers", "touches", "unordered", "verified",
     )  # fmt: skip
 
     raw: bytes
@@ -99,6 +99,7 @@ class Tx:
     chain_id: str
     lane: int
     messages: tuple[Message, ...]
+    key_types: tuple[str, ...]  # of the consensus keys that its messages name, ascending
     parts: int  # things that its messages list: changes of params, options of votes
     signers: tuple[SignerEntry, ...]
     fee_payer: int
@@ -206,7 +207,7 @@ def _of_ordinary(raw: bytes, ordinary: Ordinary) -> Tx | None:
     tx.touches = (TOUCHED_ACCOUNT + address,)
     tx.fee_payer, tx.payer, tx.fee_granter = 0, address, b""
     tx.signatures = ((0, public_key, signature),)
-    tx.messages, tx.parts = (_new(Payment, (address, recipient, amount)),), 0
+    tx.messages, tx.parts, tx.key_types = (_new(Payment, (address, recipient, amount)),), 0, ()
     tx.intrinsic_gas = least
     return tx
 
@@ -352,6 +353,7 @@ def _read_messages(tx: Tx, body: pb.TxBody) -> int:
     lane, costs, parts = tx.lane, 0, 0
     required = {tx.payer}
     messages = []
+    keyed: list[tuple[Kind, Message]] = []
     for entry in body.messages:
         kind, message = decode_message(entry)
         if lane not in kind.lanes:
@@ -359,6 +361,9 @@ def _read_messages(tx: Tx, body: pb.TxBody) -> int:
         required.add(message[0])
         messages.append(message)
         costs += kind.gas
+        if kind.consensus_key is not None:
+            keyed.append((kind, message))
+            costs += kind.key_gas(message)
         if kind.parts is not None:
             count = kind.parts(message)
             parts += count
@@ -367,7 +372,9 @@ def _read_messages(tx: Tx, body: pb.TxBody) -> int:
                 tx.touches = tuple(dict.fromkeys([*tx.touches, kind.touches + message[0]]))
             if kind.within is not None:
                 parts += 2 * count  # a message takes thrice what a part does
-                costs += _read_within(lane, kind.within(message))
+                carried = tuple(kind.within(message))
+                keyed += carried
+                costs += _read_within(lane, carried)
     if len(tx.signers) > 1 or len(required) > 1:  # else the one is the payer
         named = {signer.address for signer in tx.signers}
         if len(named) != len(tx.signers):
@@ -375,6 +382,7 @@ def _read_messages(tx: Tx, body: pb.TxBody) -> int:
         if named != required:
             raise SignersMismatch(f"{len(required - named)} missing, {len(named - required)} without a part in it")
     tx.messages, tx.parts = tuple(messages), parts
+    tx.key_types = tuple(sorted({kind.key_type_of(message) for kind, message in keyed} - {""}))
     return costs
 
 

@@ -10,9 +10,9 @@ from typing import Final, NamedTuple, Protocol
 from chain.tx import gas
 from chain.tx.errors import InvalidField
 from chain.tx.messages.kinds import CURRENCY, Kind
-from chain.tx.messages.kinds.fields import check_address, check_amount
+from chain.tx.messages.kinds.fields import check_address, check_amount, check_consensus_key
 from crypto.hash import sha256
-from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES, PubKey
+from crypto.keys import PubKey
 from proto.dchat.v1 import tx_pb2 as pb
 
 MONIKER_BYTES_MAX: Final = 70
@@ -222,11 +222,7 @@ def _stake(where: str, delegator: bytes, operator: bytes, amount: int) -> tuple[
 
 
 def _possessed(where: str, m: pb.CreateValidator | pb.RotateConsensusKey) -> None:
-    """A key and its signature, by their sizes."""
-    if len(m.consensus_key) != ED25519_KEY_BYTES:
-        raise InvalidField(f"{where}.consensus_key: {len(m.consensus_key)} bytes, expected {ED25519_KEY_BYTES}")
-    if len(m.possession) != SIGNATURE_BYTES:
-        raise InvalidField(f"{where}.possession: {len(m.possession)} bytes, expected {SIGNATURE_BYTES}")
+    check_consensus_key(where, m.consensus_key, m.possession, signed="possession")
 
 
 def _moniker(where: str, moniker: str) -> None:
@@ -235,7 +231,14 @@ def _moniker(where: str, moniker: str) -> None:
 
 
 KINDS: Final = (
-    Kind("create_validator", create_validator, CreateValidator, CURRENCY, gas.GAS_VALIDATOR),
+    Kind(
+        "create_validator",
+        create_validator,
+        CreateValidator,
+        CURRENCY,
+        gas.GAS_VALIDATOR,
+        consensus_key=lambda message: message.consensus_key,
+    ),
     Kind("edit_validator", edit_validator, EditValidator, CURRENCY, gas.GAS_MESSAGE),
     Kind("delegate", delegate, Delegate, CURRENCY, gas.GAS_STAKE),
     Kind("undelegate", undelegate, Undelegate, CURRENCY, gas.GAS_STAKE + gas.GAS_LATER),
@@ -248,5 +251,12 @@ KINDS: Final = (
         "set_withdraw_address", set_withdraw_address, SetWithdrawAddress, CURRENCY, gas.GAS_MESSAGE + gas.GAS_NEW_LEAF
     ),
     Kind("fund_community_pool", fund_community_pool, FundCommunityPool, CURRENCY, 3 * gas.GAS_MESSAGE),
-    Kind("rotate_consensus_key", rotate_consensus_key, RotateConsensusKey, CURRENCY, gas.GAS_ROTATION),
+    Kind(
+        "rotate_consensus_key",
+        rotate_consensus_key,
+        RotateConsensusKey,
+        CURRENCY,
+        gas.GAS_ROTATION,
+        consensus_key=lambda message: message.consensus_key,
+    ),
 )

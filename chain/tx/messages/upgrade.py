@@ -8,8 +8,8 @@ from chain.tx import gas
 from chain.tx.errors import InvalidField
 from chain.tx.messages.economy import ConsensusSigner
 from chain.tx.messages.kinds import BRIDGE, Kind
+from chain.tx.messages.kinds.fields import check_consensus_key
 from crypto.hash import ADDRESS_BYTES, HASH_BYTES, sha256
-from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES
 from proto.dchat.v1 import tx_pb2 as pb
 
 NAME_BYTES_MAX: Final = 64
@@ -117,8 +117,7 @@ def decode_announce_readiness(m: pb.AnnounceReadiness) -> AnnounceReadiness:
     where = "announce_readiness"
     if len(m.sender) != ADDRESS_BYTES:
         raise InvalidField(f"{where}.sender: {len(m.sender)} bytes, expected {ADDRESS_BYTES}")
-    if len(m.consensus_key) != ED25519_KEY_BYTES or len(m.signature) != SIGNATURE_BYTES:
-        raise InvalidField(f"{where}: a consensus key of {ED25519_KEY_BYTES} bytes and its signature are expected")
+    check_consensus_key(where, m.consensus_key, m.signature, signed="signature")
     names = tuple(m.names)
     if len(names) > READY_NAMES_MAX or not all(map(is_name, names)) or list(names) != sorted(set(names)):
         raise InvalidField(f"{where}.names: at most {READY_NAMES_MAX} names of upgrades, ascending, no repeats")
@@ -135,5 +134,6 @@ KINDS: Final = (
     Kind(
         "announce_readiness", decode_announce_readiness, AnnounceReadiness, BRIDGE,
         gas.GAS_MESSAGE + gas.GAS_SIGNATURE + gas.GAS_STAYS,  # it outlives the validator
+        consensus_key=lambda message: message.consensus_key,
     ),
 )  # fmt: skip

@@ -24,12 +24,13 @@ from chain.kernel.modules import Modules
 from chain.state.errors import InvalidSnapshot, StateError
 from chain.state.snapshot import CHUNK_BYTES_MAX, Manifest, Restore
 from chain.state.store import Stores
+from chain.tx.messages.kinds.fields import consensus_key_of
 from chain.upgrade.chain_record import CHAIN, ChainRecord
 from chain.upgrade.plan import CONSENSUS_PARAMS
 from consensus.abci.interface import InitChainRequest, InitChainResponse, ValidatorUpdate
 from consensus.types.params import ConsensusParams, VersionParams
 from crypto.hash import sha256
-from crypto.keys import Ed25519PubKey, PubKey
+from crypto.keys import PubKey
 from dchat.app.snapshots.restorer import check_records
 
 BELOW: Final = 2  # versions below the first height: the earlier chain's state, and this chain's beginning
@@ -148,7 +149,7 @@ def _validators(base: Readable, given: Sequence[ValidatorUpdate]) -> tuple[Valid
         validator = base.get(VALIDATOR + operator)
         if validator is None:
             raise InvalidAppState(f"app_state.exported: operator {operator.hex()} is active, and no validator")
-        own[Ed25519PubKey(validator.consensus_key)] = power
+        own[consensus_key_of(validator.consensus_key)] = power
     if not own:
         return ()
     named = {update.pub_key: update.power for update in given}

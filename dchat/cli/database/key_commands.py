@@ -11,8 +11,17 @@ import click
 
 from consensus.documents.files import format_validator_key
 from consensus.privval.errors import KeyLost, SignerStateInUse
-from crypto.keys import Ed25519PrivKey, PubKey
-from dchat.cli.terminal.base import Command, Exit, Refusal, current_home, echo, home_root, load_config
+from crypto.keys import ED25519, Ed25519PrivKey, PubKey
+from dchat.cli.terminal.base import (
+    Command,
+    Exit,
+    Refusal,
+    current_home,
+    echo,
+    home_root,
+    key_type_option,
+    load_config,
+)
 from dchat.config import Config
 from dchat.home.errors import HomeError
 from dchat.home.home_lock import hold_home
@@ -124,7 +133,10 @@ def _show(files: SignerFiles) -> None:
 @click.option(
     "--kms", is_flag=True, help="Make the key at AWS KMS (--aws-region), which gives it its id; no --hsm is needed."
 )
-def init(key_file: Path | None, state_file: Path | None, passphrase_file: Path | None, kms: bool, **hsm: Any) -> None:
+@key_type_option
+def init(
+    key_file: Path | None, state_file: Path | None, passphrase_file: Path | None, kms: bool, key_type: str, **hsm: Any
+) -> None:
     """Make a new consensus key with its empty record, and the key that its connection shows. Nothing is overwritten.
 
     With --hsm the key is made on a token, with --kms at AWS KMS, and never leaves it; with --passphrase-file its file
@@ -134,11 +146,13 @@ def init(key_file: Path | None, state_file: Path | None, passphrase_file: Path |
     options = load_config(home_root(), flags=hsm_flags({**hsm, "aws_region": None} if kms else hsm)).config.hsm
     with _plainly():
         if kms or options.enable:
+            if key_type != ED25519:
+                raise HomeError(f"--key-type {key_type}: a key on a token, or at AWS KMS, is {ED25519}")
             files.check_new()
             pub_key, held = _made(kms, hsm)
             files.write_held(pub_key, held, never_signed=True)
         else:
-            files.make()
+            files.make(key_type)
             if passphrase_file is not None:
                 assert files.passphrase is not None
                 key = files.load_key()
@@ -206,7 +220,7 @@ def move_key(key_file: Path | None, state_file: Path | None, passphrase_file: Pa
     with _plainly(), _stopped(files, is_homes=key_file is None):
         key = files.load_key()
         if not isinstance(key, Ed25519PrivKey):
-            raise HomeError(f"{files.key}: its key is {key.type}; a token takes ed25519")
+            raise HomeError(f"{files.key}: its key is {key.type}; a token takes {ED25519}")
         config, holder = _holder(hsm)
         holder.bring(key)
         if holder.public_key() != key.pub_key or not key.pub_key.verify(PROBE, holder.sign(PROBE)):

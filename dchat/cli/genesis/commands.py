@@ -23,6 +23,8 @@ from consensus.p2p.conn.address import parse_address, parse_listen_address
 from consensus.p2p.conn.errors import BadAddress
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.system.files import replace_durably, write_new
+from crypto.keys import ED25519
+from crypto.mldsa import ML_DSA_65
 from dchat.app.genesis_params import MODULES, with_params
 from dchat.cli.commands.gov_commands import parse_setting
 from dchat.cli.genesis.group import genesis, money, of_entry, plainly, read_entries, share, table
@@ -33,7 +35,7 @@ from dchat.cli.terminal.times import Length, time_of
 from dchat.config import Config
 from dchat.home import identity
 from dchat.home.errors import HomeError
-from dchat.home.home import Home
+from dchat.home.home import Home, key_in_hex
 from dchat.home.key_file import KeyFile
 from dchat.node.preflight import check_genesis
 from dchat.signer.choice import home_key
@@ -132,7 +134,7 @@ def _consensus_key(home: Home, config: Config) -> tuple[bytes, ConsensusSigner |
     if config.validator.priv_validator_laddr:
         if not config.validator.priv_validator_pub_key:
             raise HomeError("[validator] priv_validator_pub_key is missing: `dchat signer show` tells it there")
-        return bytes.fromhex(config.validator.priv_validator_pub_key), None
+        return key_in_hex(config.validator.priv_validator_pub_key).bytes, None
     _there(home.validator_key)
     key = home_key(home, config)
     return key.pub_key.bytes, key
@@ -206,6 +208,10 @@ def show(files: tuple[Path, ...], form: str | None) -> None:
     help=f"A param of the chain, by the names of `dchat query params`; repeat. Modules: {' '.join(MODULES)}.",
 )  # fmt: skip
 @click.option("--voting-period", type=Length(least=1), help="Of governance, like 60s. Default: 24 hours.")
+@click.option(
+    "--key-type", "key_types", multiple=True, type=click.Choice((ED25519, ML_DSA_65)),
+    help="Of consensus keys that may come later, beside those of the entries; repeat.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Say it as JSON, at a terminal, too.")
 def collect_command(
     files: tuple[Path, ...],
@@ -216,6 +222,7 @@ def collect_command(
     balances: tuple[str, ...],
     params: tuple[str, ...],
     voting_period: int | None,
+    key_types: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Make the genesis of the validators' entries. Who has the same files and says the same time makes the same one.
@@ -229,6 +236,7 @@ def collect_command(
         doc = collect(
             entries, chain_id=chain_id, time_ns=_time(begins), economics=EconomicsGenesis(),
             balances=_balances(balances), block_gas_max=block_gas_for(Config().consensus.timeout_propose),
+            key_types=key_types,
         )  # fmt: skip
         doc = with_params(doc, _changes(params, voting_period))
         check_genesis(doc, Config())

@@ -124,6 +124,6 @@ def of_entry(entry: Entry) -> dict[str, Any]:
 
 
 def _address(entry: Entry) -> bytes:
-    from crypto.keys import Ed25519PubKey
+    from crypto.keys import pub_key_of
 
-    return Ed25519PubKey(entry.consensus_key).address
+    return pub_key_of(entry.consensus_key).address

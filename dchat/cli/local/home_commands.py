@@ -16,7 +16,7 @@ from consensus.formats.errors import InvalidGenesis
 from consensus.formats.units import MIB
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.system.files import write_new
-from crypto.keys import Ed25519PubKey, PrivKey, PubKey
+from crypto.keys import ED25519, PrivKey, PubKey
 from dchat.cli.local.network_options import Wanted, network_options
 from dchat.cli.terminal.ask import ChainId
 from dchat.cli.terminal.base import (
@@ -27,6 +27,7 @@ from dchat.cli.terminal.base import (
     current_home,
     echo,
     home_root,
+    key_type_option,
     load_config,
     read_input,
     show_json,
@@ -36,7 +37,16 @@ from dchat.config.pages import example_toml
 from dchat.devnet.network import DEFAULT_CHAIN_ID, NetworkError, genesis_economics
 from dchat.home import identity
 from dchat.home.errors import HomeError
-from dchat.home.home import Home, load_genesis, load_key_file, load_public_key, make_keys, write_genesis
+from dchat.home.home import (
+    Home,
+    key_in_hex,
+    load_genesis,
+    load_key_file,
+    load_public_key,
+    make_keys,
+    new_key,
+    write_genesis,
+)
 from dchat.home.key_file import KeyFile
 from genesis.build import build_genesis, stake_of
 
@@ -55,7 +65,8 @@ TRIED_BYTES_MAX: Final = 16 * MIB  # some 150,000 accounts
     help="Join this chain instead of beginning one.",
 )
 @click.option("--no-genesis", is_flag=True, help="Begin none here: it comes from a ceremony (`dchat genesis install`).")
-def init(chain_id: str, moniker: str, genesis_file: Path | None, no_genesis: bool) -> None:
+@key_type_option
+def init(chain_id: str, moniker: str, genesis_file: Path | None, no_genesis: bool, key_type: str) -> None:
     """Make a node's home: options, identity, keys, record of signatures, genesis. What is there already stays."""
     root = home_root()
     config = load_config(root).config
@@ -63,8 +74,9 @@ def init(chain_id: str, moniker: str, genesis_file: Path | None, no_genesis: boo
         raise click.UsageError("--genesis and --no-genesis exclude each other")
     try:
         made = make_home(
-            root, config, chain_id=chain_id, moniker=moniker, genesis_file=genesis_file, begins=not no_genesis
-        )
+            root, config, chain_id=chain_id, moniker=moniker, genesis_file=genesis_file, begins=not no_genesis,
+            kind=key_type,
+        )  # fmt: skip
     except (HomeError, ValueError) as error:
         raise Refusal(str(error), Exit.USAGE) from None
     for path in made:
@@ -90,7 +102,7 @@ def show_validator() -> None:
     home, config = current_home()
     try:
         if config.validator.priv_validator_laddr and config.validator.priv_validator_pub_key:
-            key: PubKey = Ed25519PubKey(bytes.fromhex(config.validator.priv_validator_pub_key))
+            key: PubKey = key_in_hex(config.validator.priv_validator_pub_key)
         else:
             key = load_public_key(home)
     except (HomeError, OSError, ValueError) as error:
@@ -112,16 +124,19 @@ def make_home(
     moniker: str = "",
     genesis_file: Path | None = None,
     begins: bool = True,
+    kind: str = ED25519,
 ) -> list[Path]:
     """Make what is missing; returns the paths made. Nothing is written that no start accepts (cosmos-omnibus#104).
 
-    begins: else no genesis is made where none is there, nor looked for. Raises HomeError.
+    begins: else no genesis is made where none is there, nor looked for. kind: the type of a consensus key
+    that is made. Raises HomeError.
     """
+    new_key(kind)  # said before anything is written
     if moniker:
         config = config.model_copy(update={"validator": config.validator.model_copy(update={"moniker": moniker})})
     home = Home.of(root, config)
     if begins:
-        check_home(home, config, chain_id=chain_id, genesis_file=genesis_file, tries_large=False)
+        check_home(home, config, chain_id=chain_id, genesis_file=genesis_file, tries_large=False, kind=kind)
     else:
         check_options(home, config)
     made = []
@@ -134,7 +149,7 @@ def make_home(
     if not home.identity.exists():
         identity.generate().save(home.identity)
         made.append(home.identity)
-    made += make_keys(home, signs_here=not config.validator.priv_validator_laddr)
+    made += make_keys(home, signs_here=not config.validator.priv_validator_laddr, kind=kind)
     if not begins:
         return made
     if not home.genesis.exists():
@@ -155,8 +170,9 @@ def _is_tried_first(path: Path) -> bool:
 
 
 def check_home(
-    home: Home, config: Config, *, chain_id: str, genesis_file: Path | None, tries_large: bool = True
-) -> None:
+    home: Home, config: Config, *, chain_id: str, genesis_file: Path | None, tries_large: bool = True,
+    kind: str = ED25519,
+) -> None:  # fmt: skip
     """That a node could start from this home once what is missing was made. tries_large: a genesis of any size is begun
     in memory. Raises HomeError."""
     from dchat.node import preflight
@@ -169,8 +185,9 @@ def check_home(
         preflight.check_genesis(read_genesis(genesis_file), config)
     else:
         preflight.check_new_chain(
-            home, config, chain_id, lambda key, operator: single_validator_genesis(config, chain_id, key, operator)
-        )
+            home, config, chain_id, lambda key, operator: single_validator_genesis(config, chain_id, key, operator),
+            kind,
+        )  # fmt: skip
 
 
 def check_options(home: Home, config: Config) -> None:

@@ -11,6 +11,8 @@ import click
 
 from chain.app_state import governance_params
 from chain.app_state.governance_params import GovernanceParams
+from crypto.keys import ED25519
+from crypto.mldsa import ML_DSA_65
 from dchat.app.genesis_params import MODULES, Changes
 from dchat.cli.commands.gov_commands import parse_setting
 from dchat.cli.terminal.ask import PORT_MAX
@@ -47,6 +49,7 @@ class Wanted(NamedTuple):
     upgrade_authority: str | None
     host: str | None = None
     base_port: int | None = None
+    key_types: tuple[str, ...] = ()
 
     @property
     def ports(self) -> list[Ports]:
@@ -105,14 +108,14 @@ class Wanted(NamedTuple):
             return make_network(
                 folder, validators=validators, chain_id=chain_id, pace=self.pace, host=self.address,
                 ports=self.ports if 1 <= validators <= VALIDATORS_MAX else None, params=self.changes,
-                upgrade_authority=self.upgrade_authority or "",
+                upgrade_authority=self.upgrade_authority or "", key_types=self.key_types or (ED25519,),
             )  # fmt: skip
         except ParamRefused as error:
             raise Refusal(str(error), Exit.USAGE) from None
 
 
 def _option(name: str) -> str:
-    return "--param" if name == "params" else f"--{name.replace('_', '-')}"
+    return {"params": "--param", "key_types": "--key-type"}.get(name) or f"--{name.replace('_', '-')}"
 
 
 def duration_option(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
@@ -161,6 +164,10 @@ def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--base-port", type=click.IntRange(1_024, PORT_MAX - PORTS_EACH * VALIDATORS_MAX),
             help=f"Ports from here on, {PORTS_EACH} for each validator. Default: those of README.md.",
+        ),
+        click.option(
+            "--key-type", "key_types", multiple=True, type=click.Choice((ED25519, ML_DSA_65)),
+            help=f"Of the validators' consensus keys; given again, in turn. Default: {ED25519}.",
         ),
     )  # fmt: skip
     made: Callable[..., Any] = gathered

@@ -18,6 +18,8 @@ from typing import Any, Final
 import click
 from click.core import ParameterSource
 
+from crypto.keys import ED25519
+from crypto.mldsa import ML_DSA_65
 from dchat.audit.trail import FILE_NAME, AuditError, Trail
 from dchat.config import CONFIG_FILE, Config, ConfigError, Loaded, load
 from dchat.home.home import DEFAULT_HOME, Home, default_root
@@ -259,6 +261,12 @@ def own_node() -> Config:
     if not root.is_dir() and (home_was_said() or root != Path(DEFAULT_HOME).expanduser()):
         raise Refusal(f"the home {root} does not exist: name another (--home, DCHAT_HOME), or make it", Exit.USAGE)
     return current_home()[1]
+
+
+key_type_option = click.option(
+    "--key-type", type=click.Choice((ED25519, ML_DSA_65)), default=ED25519, show_default=True,
+    help="Of a consensus key that is made. The chain's validator.pub_key_types must name it.",
+)  # fmt: skip
 
 
 def show_json(value: object) -> None:

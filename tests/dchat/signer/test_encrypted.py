@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from chain.tx.messages.economy import possession_hash
 from crypto.bech32 import encode_address
+from crypto.hash import sha256
 from crypto.keys import Ed25519PrivKey
+from crypto.mldsa import MlDsa65PubKey
 from dchat.cli.main import dchat
 from dchat.home.errors import HomeError
 from dchat.home.home import Home, load_public_key, load_validator_key
@@ -116,3 +121,49 @@ def test_a_key_that_others_may_use_starts_nothing(tmp_path: Path) -> None:
     checked = type_in("validator", "--home", tmp_path, "--chain-id", "c", "--validate")
     assert checked.exit_code == 2
     assert f"chmod 600 {home.validator_key}" in " ".join(checked.output.split())
+
+
+def test_a_key_of_ml_dsa_is_made_shown_encrypted_and_proves_itself(tmp_path: Path) -> None:
+    home, phrase = tmp_path / "home", secret(tmp_path / "phrase", PASSPHRASE)
+    words = ("--home", home, "--key-type", "ml_dsa_65")
+    made = type_in("signer", "init", *words, "--passphrase-file", phrase)
+    assert made.exit_code == 0, made.output
+    file = home / "config" / "priv_validator_key.json"
+    told = json.loads(file.read_text())
+    assert told["pub_key"]["type"] == "cometbft/PubKeyMlDsa65"
+    assert "priv_key" not in told
+    public = base64.b64decode(told["pub_key"]["value"])
+    assert len(public) == 1_952
+    assert told["address"] == sha256(public)[:20].hex().upper()
+    assert type_in("signer", "decrypt-key", "--home", home, "--passphrase-file", phrase).exit_code == 0
+    plain = json.loads(file.read_text())
+    assert plain["priv_key"]["type"] == "cometbft/PrivKeyMlDsa65"
+    assert len(base64.b64decode(plain["priv_key"]["value"])) == 32
+    proven = type_in(
+        "tx", "stake", "prove-key", "--home", home, "--chain-id", "c", "--operator", encode_address(bytes(20))
+    )
+    assert proven.exit_code == 0, proven.output
+    possession = bytes.fromhex(json.loads(proven.output)["possession"])
+    assert MlDsa65PubKey(public).verify(possession_hash("c", bytes(20)), possession)
+    shown = type_in("show-validator", "--home", home)
+    assert json.loads(shown.output)["pub_key"] == told["pub_key"]
+
+
+def test_a_packed_key_of_cometbfts_is_refused_with_the_reason(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert type_in("signer", "init", "--home", home, "--key-type", "ml_dsa_65").exit_code == 0
+    file = home / "config" / "priv_validator_key.json"
+    told = json.loads(file.read_text())
+    told["priv_key"]["value"] = base64.b64encode(bytes(4_032)).decode()
+    file.write_text(json.dumps(told))
+    with pytest.raises(HomeError, match="packed form of CometBFT's files"):
+        KeyFile.read(file).unlock(None)
+
+
+def test_a_token_takes_no_key_of_ml_dsa(tmp_path: Path) -> None:
+    pin = secret(tmp_path / "pin", "1234")
+    where = ("--pkcs11-library", "/x.so", "--pkcs11-pin-file", pin)
+    refused = type_in("signer", "init", "--home", tmp_path, "--hsm", *where, "--key-type", "ml_dsa_65")
+    assert refused.exit_code == 2
+    assert "--key-type ml_dsa_65: a key on a token, or at AWS KMS, is ed25519" in " ".join(refused.output.split())
+    assert not (tmp_path / "config").exists() or not list((tmp_path / "config").iterdir())

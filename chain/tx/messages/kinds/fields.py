@@ -8,9 +8,16 @@ from __future__ import annotations
 from typing import Final
 
 from chain.tx.errors import InvalidField
+from crypto.errors import InvalidKey
 from crypto.hash import ADDRESS_BYTES, sha256
+from crypto.keys import ED25519, KEY_TYPES, KeyType, PubKey
+from crypto.mldsa import ML_DSA_65
 
 CHANNEL_ID_BYTES: Final = 20
+
+# Of a validator's consensus key, which messages and records have as bytes alone: by their number. Which of them a chain
+# takes says its parameter validator.pub_key_types (`Tx.key_types`).
+CONSENSUS_KEY_TYPES: Final = {KEY_TYPES[name].key_bytes: KEY_TYPES[name] for name in (ED25519, ML_DSA_65)}
 
 
 def channel_id(name: str) -> bytes:
@@ -36,6 +43,30 @@ def check_channel(where: str, value: bytes) -> None:
 def check_amount(where: str, amount: int) -> None:
     if not amount:
         raise InvalidField(f"{where}: amount is 0, allowed: 1 and more")
+
+
+def check_consensus_key(where: str, key: bytes, signature: bytes, *, signed: str) -> None:
+    """That the key has a type, and the signature that type's length. signed: the name of the signature's field."""
+    kind = CONSENSUS_KEY_TYPES.get(len(key))
+    if kind is None:
+        sizes = " or ".join(f"{kind.key_bytes} ({kind.name})" for kind in CONSENSUS_KEY_TYPES.values())
+        raise InvalidField(f"{where}.consensus_key: {len(key)} bytes, expected {sizes}")
+    if len(signature) != kind.signature_bytes:
+        raise InvalidField(f"{where}.{signed}: {len(signature)} bytes, expected {kind.signature_bytes}")
+
+
+def consensus_key_type(key: bytes) -> KeyType | None:
+    """None: of no type that a validator may have."""
+    return CONSENSUS_KEY_TYPES.get(len(key))
+
+
+def consensus_key_of(key: bytes) -> PubKey:
+    """Raises InvalidKey: of no type that a validator may have, or of one that this machine has no library for."""
+    kind = CONSENSUS_KEY_TYPES.get(len(key))
+    if kind is None:
+        sizes = " or ".join(f"{kind.key_bytes} ({kind.name})" for kind in CONSENSUS_KEY_TYPES.values())
+        raise InvalidKey(f"{len(key)} bytes, expected {sizes}")
+    return kind.pub_key(key)
 
 
 def check_text(where: str, value: str, bytes_max: int) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
-from chain.tx.gas import GAS_NEW_LEAF
+from chain.tx.gas import GAS_ML_DSA, GAS_NEW_LEAF
+from chain.tx.messages.kinds.fields import consensus_key_type
+from crypto.mldsa import ML_DSA_65
 from proto.dchat.v1 import tx_pb2 as pb
 
 LANE_CHAT: Final = 1
@@ -31,6 +33,9 @@ ROLE_ROOT: Final = 4  # no device's
 DEVICE_ROLE_NAMES: Final = {ROLE_POST: "post", ROLE_MODERATE: "moderate", ROLE_ADMIN: "admin", ROLE_ROOT: "root"}
 
 
+KEY_TYPE_GAS: Final = {ML_DSA_65: GAS_ML_DSA}  # of a consensus key, beside what one of Ed25519 costs
+
+
 class Kind(NamedTuple):
     """decode: from the generated message, raising InvalidField. The first field of each message is who must sign.
 
@@ -40,7 +45,7 @@ class Kind(NamedTuple):
     touches: prefix of a record of its signer's that it changes, and that what waits in another lane rests on; asked
     where there are `parts`. Of nobody else's: who names another's record would have what rests on it wait behind.
     within: the messages that a message carries, with their kinds, where it carries any; it has parts, too.
-    role: that a device key needs.
+    role: that a device key needs. consensus_key: that a message names and signs by, where it does.
     """
 
     name: str
@@ -56,10 +61,21 @@ class Kind(NamedTuple):
     touches: bytes = b""
     within: Callable[[Any], Iterable[tuple[Kind, Any]]] | None = None
     role: int = ROLE_ADMIN
+    consensus_key: Callable[[Any], bytes] | None = None
 
     def cost_of(self, message: Any) -> int:
         """Gas that is known from the message alone, without that of messages that it carries."""
-        return self.gas + (self.gas_each * self.parts(message) if self.parts is not None else 0)
+        each = self.gas_each * self.parts(message) if self.parts is not None else 0
+        return self.gas + each + self.key_gas(message)
+
+    def key_gas(self, message: Any) -> int:
+        """Of the type of the consensus key that the message names, beside what one of Ed25519 costs."""
+        return KEY_TYPE_GAS.get(self.key_type_of(message), 0)
+
+    def key_type_of(self, message: Any) -> str:
+        """Of the consensus key that the message names; empty: it names none, or one that no validator may have."""
+        kind = None if self.consensus_key is None else consensus_key_type(self.consensus_key(message))
+        return "" if kind is None else kind.name
 
     def most_of(self, message: Any) -> int:
         """Gas that is enough for the message."""
