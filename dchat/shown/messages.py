@@ -28,6 +28,14 @@ NUMBER_BYTES_SHOWN: Final = 64  # more is no number that anybody had, but what a
 FOREVER_NS: Final = (1 << 63) - 1  # a tombstoned validator's jail
 
 
+class Udchat(int):
+    """A sum of whole udchat: a plain number in JSON; for people it is said in DCHAT."""
+
+
+class UdchatText(str):
+    """A sum that is text, as `12.5`: it has parts of an udchat, or passes 64 bits."""
+
+
 class Meaning(NamedTuple):
     """Of a field. name: it is shown under. enum: by whose names."""
 
@@ -95,6 +103,8 @@ def _value(message: Message, meaning: Meaning, value: Any) -> Any:
         return value or None
     if form == Shown.DEC:
         return dec.text(value)
+    if form == Shown.SUM:
+        return UdchatText(value) if isinstance(value, str) else Udchat(value)
     if meaning.name == "json":
         return _document(value)
     return value

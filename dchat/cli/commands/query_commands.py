@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import shutil
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,11 +11,11 @@ from google.protobuf.message import Message
 
 from chain.currency.ledger.records import EPOCHS
 from chain.kernel.branch import RecordKind
-from chain.tx.units import in_dchat
 from dchat.cli.terminal.ask import Address, Hash, height_option, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, common_option, echo, show_json
 from dchat.cli.terminal.drafts import in_words
-from dchat.cli.terminal.render import PROOF_FIELDS, absent
+from dchat.cli.terminal.outcome import is_text, output_option
+from dchat.cli.terminal.render import PROOF_FIELDS, absent, lines_of
 from dchat.cli.terminal.times import Length
 from dchat.cli.terminal.trust import root_of_trust, trust_options
 from dchat.client.client import Client, NotFound, quoted
@@ -26,12 +26,26 @@ from dchat.shown.messages import message_json
 from proto.dchat.v1 import service_pb2 as pb
 
 VOID = "it was made before the account was recovered: it lets, pays and orders nothing any more"
+FORM = "dchat.query_form"
 UNPROVED = ("log", "events")  # of a transaction: told by the node, under no hash
 
 
 @click.group(cls=Group)
-def query() -> None:
-    """Look things up through a node's gRPC door. Answers are JSON."""
+@output_option
+@click.pass_context
+def query(context: click.Context, form: str | None) -> None:
+    """Look things up through a node's gRPC door. In JSON sums are udchat; as text they are said in DCHAT."""
+    context.meta[FORM] = form
+
+
+def show_answer(answer: dict[str, Any]) -> None:
+    """On standard output: lines for people, or one JSON document."""
+    context = click.get_current_context(silent=True)
+    if not is_text(context.meta.get(FORM) if context is not None else None):
+        show_json(answer)
+        return
+    for line in lines_of(answer, shutil.get_terminal_size().columns):
+        echo(line)
 
 
 def proving(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -94,7 +108,7 @@ def ask(
     verified: dict[str, Any] = {"what": checked.what, **checked.header, "age_seconds": age_s, "trusted": str(trust)}
     if not_covered := [name for name in UNPROVED if shown.get(name)]:
         verified["not_covered"] = not_covered
-    show_json({**shown, "verified": verified})
+    show_answer({**shown, "verified": verified})
     by = f"header {checked.header['header_height']}, {age_s} s old"
     echo(f"verified: {checked.what}, by {by}, from {trust}", err=True)
     refuse_absent(answer, what)
@@ -161,7 +175,7 @@ def plain(
 ) -> Message:
     """Look something up, show and return it. Raises Refusal: it is not there."""
     answer = run(lambda client: found(look(client)), node)
-    show_json(show(answer) | absent(answer))
+    show_answer(show(answer) | absent(answer))
     refuse_absent(answer, what)
     return answer
 
@@ -231,15 +245,8 @@ def validators(height: int, node: str | None) -> None:
 @click.argument("address", type=Address())
 @proving
 def account(address: bytes, **how: Any) -> None:
-    """An account of the currency chain. In JSON sums are udchat; at a terminal the balance is said in DCHAT, too."""
-    how["show"] = _account
+    """An account of the currency chain."""
     ask(lambda c, prove, at: c.account(address, height=at, prove=prove), lambda p, a: p.account(a, address), **how)
-
-
-def _account(answer: pb.GetAccountResponse) -> dict[str, Any]:
-    if sys.stdout.isatty() and answer.HasField("account"):
-        echo(f"{in_dchat(answer.account.balance)} after block {answer.height}", err=True)
-    return message_json(answer)
 
 
 @query.command("bundle", cls=Command)
@@ -264,7 +271,7 @@ def query_params(height: int, node: str | None) -> None:
 def query_invariants(height: int, node: str | None) -> None:
     """What must always hold of the state; exit code 1 when something does not."""
     answer = run(lambda client: client.invariants(height), node)
-    show_json(message_json(answer))
+    show_answer(message_json(answer))
     broken = [invariant.name for invariant in answer.invariants if not invariant.holds]
     if broken:
         raise Refusal(f"does not hold: {', '.join(broken)}")

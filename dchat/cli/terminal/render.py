@@ -1,7 +1,10 @@
-"""What an answer is about, and what a message that is signed says, for people. As JSON: dchat/shown."""
+"""What an answer is about, and what a message that is signed says, for people; and answers as lines at a terminal:
+names and what they say, sums in DCHAT, like things as a table where it is narrow enough. As JSON: dchat/shown.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from google.protobuf.message import Message
@@ -11,7 +14,8 @@ from chain.tx.messages import KIND_OF, encode_message
 from chain.tx.messages import Message as Signed
 from chain.tx.messages.payments import Denom
 from chain.tx.units import in_dchat
-from dchat.shown.messages import bytes_text, meaning_of, of_kind, time_text
+from dchat.home.text import safe_line
+from dchat.shown.messages import Udchat, UdchatText, bytes_text, meaning_of, of_kind, time_text
 from proto.dchat.v1.service_pb2 import GetRecordResponse, ListMessagesResponse
 from proto.dchat.v1.shown_pb2 import Shown
 from proto.dchat.v1.state_pb2 import LegOutcome
@@ -22,6 +26,10 @@ TERMS: Final = "terms"  # of another message, within one
 PROOF_FIELDS: Final = frozenset(
     {"proof", "channel_proof", "light_block", "result_proof", "result_light_block", "path", "paths"}
 )
+
+NONE: Final = "-"
+STEP: Final = "  "
+COLUMN_CHARS_MAX: Final = 64  # a table with more in a row of one thing is no table
 
 
 def absent(answer: Message) -> dict[str, None]:
@@ -82,3 +90,83 @@ def _may_be_units(kind: Any) -> bool:
     """Of kinds that may name a denomination, or an escrow that has one."""
     named = {field.name for field in kind.message_type.fields} if kind is not None else set()
     return kind is None or bool(named & {"denom", "escrow", "terms"})
+
+
+def lines_of(answer: Mapping[str, Any], width: int) -> list[str]:
+    """width: of the terminal, in characters. What is longer than that, as a hash with its name, is not cut."""
+    return list(_of_mapping(answer, width))
+
+
+def _of_mapping(told: Mapping[str, Any], width: int) -> Iterator[str]:
+    names = {key: _name(key) for key in told}
+    plain = max((len(names[key]) for key, value in told.items() if not _is_deep(value)), default=0)
+    for key, value in told.items():
+        if not _is_deep(value):
+            yield f"{names[key].ljust(plain)}  {_text(value)}"
+            continue
+        yield f"{names[key]}:"
+        for line in _of_deep(value, width - len(STEP)):
+            yield f"{STEP}{line}".rstrip()
+
+
+def _of_deep(value: Any, width: int) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        yield from _of_mapping(value, width)
+        return
+    if (table := _table(value, width)) is not None:
+        yield from table
+        return
+    for nth, item in enumerate(value):
+        if nth and _is_deep(item):
+            yield ""
+        yield from _of_deep(item, width) if _is_deep(item) else [_text(item)]
+
+
+def _table(rows: Sequence[Any], width: int) -> list[str] | None:
+    """None: they are not all of one kind, or too wide."""
+    if not all(isinstance(row, Mapping) for row in rows) or len({tuple(row) for row in rows}) != 1:
+        return None
+    if any(_is_deep(value) for row in rows for value in row.values()):
+        return None
+    columns = [[_name(key), *(_text(row[key]) for row in rows)] for key in rows[0]]
+    wide = [max(map(len, column)) for column in columns]
+    if max(wide, default=0) > COLUMN_CHARS_MAX or sum(wide) + len(STEP) * (len(wide) - 1) > width:
+        return None
+    right = [all(_is_number(row[key]) for row in rows) for key in rows[0]]
+    return [
+        STEP.join(
+            cell.rjust(chars) if to_right else cell.ljust(chars)
+            for cell, chars, to_right in zip(line, wide, right, strict=True)
+        ).rstrip()
+        for line in zip(*columns, strict=True)
+    ]
+
+
+def _name(key: str) -> str:
+    return safe_line(key.replace("_", " "))
+
+
+def _is_deep(value: Any) -> bool:
+    return isinstance(value, (Mapping, list)) and bool(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, UdchatText)) and not isinstance(value, bool)
+
+
+def _text(value: Any) -> str:
+    if value is None or value in ("", [], {}):
+        return NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Udchat):
+        return in_dchat(value)
+    if isinstance(value, UdchatText):
+        return _text_sum(value)
+    return safe_line(str(value))
+
+
+def _text_sum(value: str) -> str:
+    """Whole udchat in DCHAT: nobody is paid parts of one. What is no number, of a node that lies, comes as it is."""
+    whole = value.partition(".")[0]
+    return in_dchat(int(whole)) if whole.isascii() and whole.isdigit() else safe_line(value)

@@ -208,6 +208,7 @@ MEANINGS: Final = {
     Shown.TEXT: "hex of UTF-8",
     Shown.COUNT: "hex of a whole number, big-endian",
     Shown.DEC: "in units of 10^-18",
+    Shown.SUM: "udchat",
     Shown.INDEX_AFTER: "an index + 1; 0: none",
     Shown.NTH: "counted from 1; 0: none",
 }

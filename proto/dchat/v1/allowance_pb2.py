@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from proto.dchat.v1 import shown_pb2 as proto_dot_dchat_dot_v1_dot_shown__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eproto/dchat/v1/allowance.proto\x12\x08\x64\x63hat.v1\x1a\x1aproto/dchat/v1/shown.proto\"?\n\x0c\x41llowanceUse\x12\x0e\n\x06period\x18\x01 \x01(\x04\x12\x10\n\x08messages\x18\x02 \x01(\x04\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\"9\n\x10LockForAllowance\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x04\"8\n\x0fUnlockAllowance\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x04\"\xcf\x01\n\x15GrantChannelAllowance\x12\x13\n\x05owner\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x15\n\rmore_messages\x18\x03 \x01(\x04\x12\x12\n\nmore_bytes\x18\x04 \x01(\x04\x12\x17\n\x0fmember_messages\x18\x05 \x01(\x04\x12\x14\n\x0cmember_bytes\x18\x06 \x01(\x04\x12\x17\n\x0fperiod_messages\x18\x07 \x01(\x04\x12\x14\n\x0cperiod_bytes\x18\x08 \x01(\x04\"D\n\x13\x45ndChannelAllowance\x12\x13\n\x05owner\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\"L\n\rAllowanceLock\x12\x0e\n\x06locked\x18\x01 \x01(\x04\x12+\n\tunlocking\x18\x02 \x03(\x0b\x32\x18.dchat.v1.UnlockedUdchat\"0\n\x0eUnlockedUdchat\x12\x0e\n\x06\x61mount\x18\x01 \x01(\x04\x12\x0e\n\x06\x65nd_ns\x18\x02 \x01(\x04\"\xb6\x01\n\x10\x43hannelAllowance\x12\x10\n\x08messages\x18\x01 \x01(\x04\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\x12\x17\n\x0fmember_messages\x18\x03 \x01(\x04\x12\x14\n\x0cmember_bytes\x18\x04 \x01(\x04\x12\x17\n\x0fperiod_messages\x18\x05 \x01(\x04\x12\x14\n\x0cperiod_bytes\x18\x06 \x01(\x04\x12#\n\x03use\x18\x07 \x01(\x0b\x32\x16.dchat.v1.AllowanceUse\"=\n\x0e\x41llowanceAside\x12\x16\n\x08messages\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x06\x12\x13\n\x05\x62ytes\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eproto/dchat/v1/allowance.proto\x12\x08\x64\x63hat.v1\x1a\x1aproto/dchat/v1/shown.proto\"?\n\x0c\x41llowanceUse\x12\x0e\n\x06period\x18\x01 \x01(\x04\x12\x10\n\x08messages\x18\x02 \x01(\x04\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\"?\n\x10LockForAllowance\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x14\n\x06\x61mount\x18\x02 \x01(\x04\x42\x04\xa8\xbb\x18\x10\">\n\x0fUnlockAllowance\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x14\n\x06\x61mount\x18\x02 \x01(\x04\x42\x04\xa8\xbb\x18\x10\"\xcf\x01\n\x15GrantChannelAllowance\x12\x13\n\x05owner\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x15\n\rmore_messages\x18\x03 \x01(\x04\x12\x12\n\nmore_bytes\x18\x04 \x01(\x04\x12\x17\n\x0fmember_messages\x18\x05 \x01(\x04\x12\x14\n\x0cmember_bytes\x18\x06 \x01(\x04\x12\x17\n\x0fperiod_messages\x18\x07 \x01(\x04\x12\x14\n\x0cperiod_bytes\x18\x08 \x01(\x04\"D\n\x13\x45ndChannelAllowance\x12\x13\n\x05owner\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\"R\n\rAllowanceLock\x12\x14\n\x06locked\x18\x01 \x01(\x04\x42\x04\xa8\xbb\x18\x10\x12+\n\tunlocking\x18\x02 \x03(\x0b\x32\x18.dchat.v1.UnlockedUdchat\"6\n\x0eUnlockedUdchat\x12\x14\n\x06\x61mount\x18\x01 \x01(\x04\x42\x04\xa8\xbb\x18\x10\x12\x0e\n\x06\x65nd_ns\x18\x02 \x01(\x04\"\xb6\x01\n\x10\x43hannelAllowance\x12\x10\n\x08messages\x18\x01 \x01(\x04\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\x12\x17\n\x0fmember_messages\x18\x03 \x01(\x04\x12\x14\n\x0cmember_bytes\x18\x04 \x01(\x04\x12\x17\n\x0fperiod_messages\x18\x05 \x01(\x04\x12\x14\n\x0cperiod_bytes\x18\x06 \x01(\x04\x12#\n\x03use\x18\x07 \x01(\x0b\x32\x16.dchat.v1.AllowanceUse\"=\n\x0e\x41llowanceAside\x12\x16\n\x08messages\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x06\x12\x13\n\x05\x62ytes\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +34,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LOCKFORALLOWANCE'].fields_by_name['address']._loaded_options = None
   _globals['_LOCKFORALLOWANCE'].fields_by_name['address']._serialized_options = b'\250\273\030\002'
+  _globals['_LOCKFORALLOWANCE'].fields_by_name['amount']._loaded_options = None
+  _globals['_LOCKFORALLOWANCE'].fields_by_name['amount']._serialized_options = b'\250\273\030\020'
   _globals['_UNLOCKALLOWANCE'].fields_by_name['address']._loaded_options = None
   _globals['_UNLOCKALLOWANCE'].fields_by_name['address']._serialized_options = b'\250\273\030\002'
+  _globals['_UNLOCKALLOWANCE'].fields_by_name['amount']._loaded_options = None
+  _globals['_UNLOCKALLOWANCE'].fields_by_name['amount']._serialized_options = b'\250\273\030\020'
   _globals['_GRANTCHANNELALLOWANCE'].fields_by_name['owner']._loaded_options = None
   _globals['_GRANTCHANNELALLOWANCE'].fields_by_name['owner']._serialized_options = b'\250\273\030\002'
   _globals['_GRANTCHANNELALLOWANCE'].fields_by_name['channel_id']._loaded_options = None
@@ -44,6 +48,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENDCHANNELALLOWANCE'].fields_by_name['owner']._serialized_options = b'\250\273\030\002'
   _globals['_ENDCHANNELALLOWANCE'].fields_by_name['channel_id']._loaded_options = None
   _globals['_ENDCHANNELALLOWANCE'].fields_by_name['channel_id']._serialized_options = b'\250\273\030\001'
+  _globals['_ALLOWANCELOCK'].fields_by_name['locked']._loaded_options = None
+  _globals['_ALLOWANCELOCK'].fields_by_name['locked']._serialized_options = b'\250\273\030\020'
+  _globals['_UNLOCKEDUDCHAT'].fields_by_name['amount']._loaded_options = None
+  _globals['_UNLOCKEDUDCHAT'].fields_by_name['amount']._serialized_options = b'\250\273\030\020'
   _globals['_ALLOWANCEASIDE'].fields_by_name['messages']._loaded_options = None
   _globals['_ALLOWANCEASIDE'].fields_by_name['messages']._serialized_options = b'\250\273\030\006'
   _globals['_ALLOWANCEASIDE'].fields_by_name['bytes']._loaded_options = None
@@ -51,19 +59,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ALLOWANCEUSE']._serialized_start=72
   _globals['_ALLOWANCEUSE']._serialized_end=135
   _globals['_LOCKFORALLOWANCE']._serialized_start=137
-  _globals['_LOCKFORALLOWANCE']._serialized_end=194
-  _globals['_UNLOCKALLOWANCE']._serialized_start=196
-  _globals['_UNLOCKALLOWANCE']._serialized_end=252
-  _globals['_GRANTCHANNELALLOWANCE']._serialized_start=255
-  _globals['_GRANTCHANNELALLOWANCE']._serialized_end=462
-  _globals['_ENDCHANNELALLOWANCE']._serialized_start=464
-  _globals['_ENDCHANNELALLOWANCE']._serialized_end=532
-  _globals['_ALLOWANCELOCK']._serialized_start=534
-  _globals['_ALLOWANCELOCK']._serialized_end=610
-  _globals['_UNLOCKEDUDCHAT']._serialized_start=612
-  _globals['_UNLOCKEDUDCHAT']._serialized_end=660
-  _globals['_CHANNELALLOWANCE']._serialized_start=663
-  _globals['_CHANNELALLOWANCE']._serialized_end=845
-  _globals['_ALLOWANCEASIDE']._serialized_start=847
-  _globals['_ALLOWANCEASIDE']._serialized_end=908
+  _globals['_LOCKFORALLOWANCE']._serialized_end=200
+  _globals['_UNLOCKALLOWANCE']._serialized_start=202
+  _globals['_UNLOCKALLOWANCE']._serialized_end=264
+  _globals['_GRANTCHANNELALLOWANCE']._serialized_start=267
+  _globals['_GRANTCHANNELALLOWANCE']._serialized_end=474
+  _globals['_ENDCHANNELALLOWANCE']._serialized_start=476
+  _globals['_ENDCHANNELALLOWANCE']._serialized_end=544
+  _globals['_ALLOWANCELOCK']._serialized_start=546
+  _globals['_ALLOWANCELOCK']._serialized_end=628
+  _globals['_UNLOCKEDUDCHAT']._serialized_start=630
+  _globals['_UNLOCKEDUDCHAT']._serialized_end=684
+  _globals['_CHANNELALLOWANCE']._serialized_start=687
+  _globals['_CHANNELALLOWANCE']._serialized_end=869
+  _globals['_ALLOWANCEASIDE']._serialized_start=871
+  _globals['_ALLOWANCEASIDE']._serialized_end=932
 # @@protoc_insertion_point(module_scope)

@@ -27,7 +27,7 @@ from proto.dchat.v1 import shown_pb2 as proto_dot_dchat_dot_v1_dot_shown__pb2
 from proto.dchat.v1 import state_pb2 as proto_dot_dchat_dot_v1_dot_state__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#proto/dchat/v1/bridge_service.proto\x12\x08\x64\x63hat.v1\x1a\x1eproto/dchat/v1/allowance.proto\x1a\x1aproto/dchat/v1/shown.proto\x1a\x1aproto/dchat/v1/state.proto\"]\n\x12ListEscrowsRequest\x12\x13\n\x05party\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x13\n\x05\x61\x66ter\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\x03\"N\n\x13ListEscrowsResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12\'\n\x07\x65scrows\x18\x02 \x03(\x0b\x32\x16.dchat.v1.OpenedEscrow\"B\n\x0cOpenedEscrow\x12\x10\n\x02id\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12 \n\x06\x65scrow\x18\x02 \x01(\x0b\x32\x10.dchat.v1.Escrow\"\x86\x01\n\x13ListReceiptsRequest\x12\x13\n\x05party\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x13\n\x0b\x66rom_height\x18\x02 \x01(\x04\x12\x11\n\tto_height\x18\x03 \x01(\x04\x12\x13\n\x05\x61\x66ter\x18\x04 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05limit\x18\x05 \x01(\r\x12\x0e\n\x06height\x18\x06 \x01(\x03\"_\n\x14ListReceiptsResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12#\n\x08receipts\x18\x02 \x03(\x0b\x32\x11.dchat.v1.Receipt\x12\x12\n\x04next\x18\x03 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\"(\n\x16GetBridgeStatusRequest\x12\x0e\n\x06height\x18\x01 \x01(\x03\"\xfa\x03\n\x17GetBridgeStatusResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12$\n\x06stores\x18\x02 \x03(\x0b\x32\x14.dchat.v1.StoreState\x12\x16\n\x08\x61pp_hash\x18\x03 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x1d\n\x0f\x61greed_app_hash\x18\x04 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x0f\n\x07in_step\x18\x05 \x01(\x08\x12\x0c\n\x04held\x18\x06 \x01(\x04\x12\x15\n\rheld_for_chat\x18\x07 \x01(\x04\x12\x17\n\x0fheld_in_escrows\x18\x08 \x01(\x04\x12\x13\n\x0b\x62ooks_agree\x18\t \x01(\x08\x12\x18\n\x10\x62undles_executed\x18\n \x01(\x04\x12\x16\n\x0e\x62undles_failed\x18\x0b \x01(\x04\x12\x16\n\x0e\x65scrows_opened\x18\x0c \x01(\x04\x12\x14\n\x0c\x65scrows_open\x18\r \x01(\x04\x12\x15\n\rudchat_tipped\x18\x0e \x01(\t\x12\x14\n\x0cudchat_joins\x18\x0f \x01(\t\x12\x17\n\x0fudchat_released\x18\x10 \x01(\t\x12\x19\n\x11udchat_given_back\x18\x11 \x01(\t\x12\x17\n\x0fudchat_refunded\x18\x12 \x01(\t\x12\x15\n\rudchat_supply\x18\x13 \x01(\x04\x12\x1d\n\x15udchat_collected_fees\x18\x14 \x01(\x04\"c\n\nStoreState\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x63hanged_height\x18\x02 \x01(\x03\x12\x12\n\x04root\x18\x03 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x1b\n\rrecorded_root\x18\x04 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\"V\n\x13GetAllowanceRequest\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x0e\n\x06height\x18\x03 \x01(\x03\"\xe2\x02\n\x14GetAllowanceResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12\x12\n\nregistered\x18\x02 \x01(\x08\x12\x17\n\x0f\x62ought_messages\x18\x03 \x01(\x04\x12\x14\n\x0c\x62ought_bytes\x18\x04 \x01(\x04\x12\x17\n\x0frefill_messages\x18\x05 \x01(\x04\x12\x14\n\x0crefill_bytes\x18\x06 \x01(\x04\x12\x15\n\rleft_messages\x18\x07 \x01(\x04\x12\x12\n\nleft_bytes\x18\x08 \x01(\x04\x12\x15\n\rperiod_end_ns\x18\t \x01(\x04\x12\x0e\n\x06locked\x18\n \x01(\x04\x12+\n\tunlocking\x18\x0b \x03(\x0b\x32\x18.dchat.v1.UnlockedUdchat\x12\x18\n\x10\x63hannel_messages\x18\x0c \x01(\x04\x12\x15\n\rchannel_bytes\x18\r \x01(\x04\x12\x18\n\x10\x63hannel_pays_not\x18\x0e \x01(\t2\xd1\x02\n\rBridgeService\x12J\n\x0bListEscrows\x12\x1c.dchat.v1.ListEscrowsRequest\x1a\x1d.dchat.v1.ListEscrowsResponse\x12M\n\x0cListReceipts\x12\x1d.dchat.v1.ListReceiptsRequest\x1a\x1e.dchat.v1.ListReceiptsResponse\x12V\n\x0fGetBridgeStatus\x12 .dchat.v1.GetBridgeStatusRequest\x1a!.dchat.v1.GetBridgeStatusResponse\x12M\n\x0cGetAllowance\x12\x1d.dchat.v1.GetAllowanceRequest\x1a\x1e.dchat.v1.GetAllowanceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#proto/dchat/v1/bridge_service.proto\x12\x08\x64\x63hat.v1\x1a\x1eproto/dchat/v1/allowance.proto\x1a\x1aproto/dchat/v1/shown.proto\x1a\x1aproto/dchat/v1/state.proto\"]\n\x12ListEscrowsRequest\x12\x13\n\x05party\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x13\n\x05\x61\x66ter\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\x03\"N\n\x13ListEscrowsResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12\'\n\x07\x65scrows\x18\x02 \x03(\x0b\x32\x16.dchat.v1.OpenedEscrow\"B\n\x0cOpenedEscrow\x12\x10\n\x02id\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12 \n\x06\x65scrow\x18\x02 \x01(\x0b\x32\x10.dchat.v1.Escrow\"\x86\x01\n\x13ListReceiptsRequest\x12\x13\n\x05party\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x13\n\x0b\x66rom_height\x18\x02 \x01(\x04\x12\x11\n\tto_height\x18\x03 \x01(\x04\x12\x13\n\x05\x61\x66ter\x18\x04 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05limit\x18\x05 \x01(\r\x12\x0e\n\x06height\x18\x06 \x01(\x03\"_\n\x14ListReceiptsResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12#\n\x08receipts\x18\x02 \x03(\x0b\x32\x11.dchat.v1.Receipt\x12\x12\n\x04next\x18\x03 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\"(\n\x16GetBridgeStatusRequest\x12\x0e\n\x06height\x18\x01 \x01(\x03\"\xaa\x04\n\x17GetBridgeStatusResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12$\n\x06stores\x18\x02 \x03(\x0b\x32\x14.dchat.v1.StoreState\x12\x16\n\x08\x61pp_hash\x18\x03 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x1d\n\x0f\x61greed_app_hash\x18\x04 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x0f\n\x07in_step\x18\x05 \x01(\x08\x12\x12\n\x04held\x18\x06 \x01(\x04\x42\x04\xa8\xbb\x18\x10\x12\x15\n\rheld_for_chat\x18\x07 \x01(\x04\x12\x17\n\x0fheld_in_escrows\x18\x08 \x01(\x04\x12\x13\n\x0b\x62ooks_agree\x18\t \x01(\x08\x12\x18\n\x10\x62undles_executed\x18\n \x01(\x04\x12\x16\n\x0e\x62undles_failed\x18\x0b \x01(\x04\x12\x16\n\x0e\x65scrows_opened\x18\x0c \x01(\x04\x12\x14\n\x0c\x65scrows_open\x18\r \x01(\x04\x12\x1b\n\rudchat_tipped\x18\x0e \x01(\tB\x04\xa8\xbb\x18\x10\x12\x1a\n\x0cudchat_joins\x18\x0f \x01(\tB\x04\xa8\xbb\x18\x10\x12\x1d\n\x0fudchat_released\x18\x10 \x01(\tB\x04\xa8\xbb\x18\x10\x12\x1f\n\x11udchat_given_back\x18\x11 \x01(\tB\x04\xa8\xbb\x18\x10\x12\x1d\n\x0fudchat_refunded\x18\x12 \x01(\tB\x04\xa8\xbb\x18\x10\x12\x1b\n\rudchat_supply\x18\x13 \x01(\x04\x42\x04\xa8\xbb\x18\x10\x12#\n\x15udchat_collected_fees\x18\x14 \x01(\x04\x42\x04\xa8\xbb\x18\x10\"c\n\nStoreState\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x63hanged_height\x18\x02 \x01(\x03\x12\x12\n\x04root\x18\x03 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x1b\n\rrecorded_root\x18\x04 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\"V\n\x13GetAllowanceRequest\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x0e\n\x06height\x18\x03 \x01(\x03\"\xe8\x02\n\x14GetAllowanceResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12\x12\n\nregistered\x18\x02 \x01(\x08\x12\x17\n\x0f\x62ought_messages\x18\x03 \x01(\x04\x12\x14\n\x0c\x62ought_bytes\x18\x04 \x01(\x04\x12\x17\n\x0frefill_messages\x18\x05 \x01(\x04\x12\x14\n\x0crefill_bytes\x18\x06 \x01(\x04\x12\x15\n\rleft_messages\x18\x07 \x01(\x04\x12\x12\n\nleft_bytes\x18\x08 \x01(\x04\x12\x15\n\rperiod_end_ns\x18\t \x01(\x04\x12\x14\n\x06locked\x18\n \x01(\x04\x42\x04\xa8\xbb\x18\x10\x12+\n\tunlocking\x18\x0b \x03(\x0b\x32\x18.dchat.v1.UnlockedUdchat\x12\x18\n\x10\x63hannel_messages\x18\x0c \x01(\x04\x12\x15\n\rchannel_bytes\x18\r \x01(\x04\x12\x18\n\x10\x63hannel_pays_not\x18\x0e \x01(\t2\xd1\x02\n\rBridgeService\x12J\n\x0bListEscrows\x12\x1c.dchat.v1.ListEscrowsRequest\x1a\x1d.dchat.v1.ListEscrowsResponse\x12M\n\x0cListReceipts\x12\x1d.dchat.v1.ListReceiptsRequest\x1a\x1e.dchat.v1.ListReceiptsResponse\x12V\n\x0fGetBridgeStatus\x12 .dchat.v1.GetBridgeStatusRequest\x1a!.dchat.v1.GetBridgeStatusResponse\x12M\n\x0cGetAllowance\x12\x1d.dchat.v1.GetAllowanceRequest\x1a\x1e.dchat.v1.GetAllowanceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,6 +50,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETBRIDGESTATUSRESPONSE'].fields_by_name['app_hash']._serialized_options = b'\250\273\030\001'
   _globals['_GETBRIDGESTATUSRESPONSE'].fields_by_name['agreed_app_hash']._loaded_options = None
   _globals['_GETBRIDGESTATUSRESPONSE'].fields_by_name['agreed_app_hash']._serialized_options = b'\250\273\030\001'
+  _globals['_GETBRIDGESTATUSRESPONSE'].fields_by_name['held']._loaded_options = None
+  _globals['_GETBRIDGESTATUSRESPONSE'].fields_by_name['held']._serialized_options = b'\250\273\030\020'
+  _globals['_GETBRIDGESTATUSRESPONSE'].fields_by_name['udchat_tipped']._loaded_options = None
+  _globals['_GETBRIDGESTATUSRESPONSE'].fields_by_name['udchat_tipped']._serialized_options = b'\250\273\030\020'
+  _globals['_GETBRIDGESTATUSRESPONSE'].fields_by_name['udchat_joins']._loaded_options = None
+  _globals['_GETBRIDGESTATUSRESPONSE'].fields_by_name['udchat_joins']._serialized_options = b'\250\273\030\020'
+  _globals['_GETBRIDGESTATUSRESPONSE'].fields_by_name['udchat_released']._loaded_options = None
+  _globals['_GETBRIDGESTATUSRESPONSE'].fields_by_name['udchat_released']._serialized_options = b'\250\273\030\020'
+  _globals['_GETBRIDGESTATUSRESPONSE'].fields_by_name['udchat_given_back']._loaded_options = None
+  _globals['_GETBRIDGESTATUSRESPONSE'].fields_by_name['udchat_given_back']._serialized_options = b'\250\273\030\020'
+  _globals['_GETBRIDGESTATUSRESPONSE'].fields_by_name['udchat_refunded']._loaded_options = None
+  _globals['_GETBRIDGESTATUSRESPONSE'].fields_by_name['udchat_refunded']._serialized_options = b'\250\273\030\020'
+  _globals['_GETBRIDGESTATUSRESPONSE'].fields_by_name['udchat_supply']._loaded_options = None
+  _globals['_GETBRIDGESTATUSRESPONSE'].fields_by_name['udchat_supply']._serialized_options = b'\250\273\030\020'
+  _globals['_GETBRIDGESTATUSRESPONSE'].fields_by_name['udchat_collected_fees']._loaded_options = None
+  _globals['_GETBRIDGESTATUSRESPONSE'].fields_by_name['udchat_collected_fees']._serialized_options = b'\250\273\030\020'
   _globals['_STORESTATE'].fields_by_name['root']._loaded_options = None
   _globals['_STORESTATE'].fields_by_name['root']._serialized_options = b'\250\273\030\001'
   _globals['_STORESTATE'].fields_by_name['recorded_root']._loaded_options = None
@@ -58,6 +74,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETALLOWANCEREQUEST'].fields_by_name['address']._serialized_options = b'\250\273\030\002'
   _globals['_GETALLOWANCEREQUEST'].fields_by_name['channel_id']._loaded_options = None
   _globals['_GETALLOWANCEREQUEST'].fields_by_name['channel_id']._serialized_options = b'\250\273\030\001'
+  _globals['_GETALLOWANCERESPONSE'].fields_by_name['locked']._loaded_options = None
+  _globals['_GETALLOWANCERESPONSE'].fields_by_name['locked']._serialized_options = b'\250\273\030\020'
   _globals['_LISTESCROWSREQUEST']._serialized_start=137
   _globals['_LISTESCROWSREQUEST']._serialized_end=230
   _globals['_LISTESCROWSRESPONSE']._serialized_start=232
@@ -71,13 +89,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETBRIDGESTATUSREQUEST']._serialized_start=614
   _globals['_GETBRIDGESTATUSREQUEST']._serialized_end=654
   _globals['_GETBRIDGESTATUSRESPONSE']._serialized_start=657
-  _globals['_GETBRIDGESTATUSRESPONSE']._serialized_end=1163
-  _globals['_STORESTATE']._serialized_start=1165
-  _globals['_STORESTATE']._serialized_end=1264
-  _globals['_GETALLOWANCEREQUEST']._serialized_start=1266
-  _globals['_GETALLOWANCEREQUEST']._serialized_end=1352
-  _globals['_GETALLOWANCERESPONSE']._serialized_start=1355
-  _globals['_GETALLOWANCERESPONSE']._serialized_end=1709
-  _globals['_BRIDGESERVICE']._serialized_start=1712
-  _globals['_BRIDGESERVICE']._serialized_end=2049
+  _globals['_GETBRIDGESTATUSRESPONSE']._serialized_end=1211
+  _globals['_STORESTATE']._serialized_start=1213
+  _globals['_STORESTATE']._serialized_end=1312
+  _globals['_GETALLOWANCEREQUEST']._serialized_start=1314
+  _globals['_GETALLOWANCEREQUEST']._serialized_end=1400
+  _globals['_GETALLOWANCERESPONSE']._serialized_start=1403
+  _globals['_GETALLOWANCERESPONSE']._serialized_end=1763
+  _globals['_BRIDGESERVICE']._serialized_start=1766
+  _globals['_BRIDGESERVICE']._serialized_end=2103
 # @@protoc_insertion_point(module_scope)

@@ -27,13 +27,15 @@ from proto.dchat.v1 import service_pb2 as proto_dot_dchat_dot_v1_dot_service__pb
 from proto.dchat.v1 import shown_pb2 as proto_dot_dchat_dot_v1_dot_shown__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'proto/dchat/v1/governance_service.proto\x12\x08\x64\x63hat.v1\x1a\x1fproto/dchat/v1/governance.proto\x1a\x1cproto/dchat/v1/service.proto\x1a\x1aproto/dchat/v1/shown.proto\"H\n\x12GetProposalRequest\x12\x13\n\x0bproposal_id\x18\x01 \x01(\x04\x12\x0e\n\x06height\x18\x02 \x01(\x03\x12\r\n\x05prove\x18\x03 \x01(\x08\"\x81\x01\n\x13GetProposalResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12$\n\x08proposal\x18\x02 \x01(\x0b\x32\x12.dchat.v1.Proposal\x12\x0f\n\x07\x64\x65posit\x18\x03 \x01(\x04\x12#\n\x05proof\x18\x04 \x01(\x0b\x32\x14.dchat.v1.StateProof\"n\n\x14ListProposalsRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\x04\x12\r\n\x05limit\x18\x02 \x01(\r\x12(\n\x06status\x18\x03 \x01(\x0e\x32\x18.dchat.v1.ProposalStatus\x12\x0e\n\x06height\x18\x04 \x01(\x03\"b\n\x15ListProposalsResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12%\n\tproposals\x18\x02 \x03(\x0b\x32\x12.dchat.v1.Proposal\x12\x12\n\nnext_after\x18\x03 \x01(\x04\"Y\n\x0eGetVoteRequest\x12\x13\n\x0bproposal_id\x18\x01 \x01(\x04\x12\x13\n\x05voter\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x0e\n\x06height\x18\x03 \x01(\x03\x12\r\n\x05prove\x18\x04 \x01(\x08\"j\n\x0fGetVoteResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12\"\n\x04vote\x18\x02 \x01(\x0b\x32\x14.dchat.v1.VoteRecord\x12#\n\x05proof\x18\x03 \x01(\x0b\x32\x14.dchat.v1.StateProof\"[\n\x10ListVotesRequest\x12\x13\n\x0bproposal_id\x18\x01 \x01(\x04\x12\x13\n\x05\x61\x66ter\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\x03\"F\n\x11ListVotesResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12!\n\x05votes\x18\x02 \x03(\x0b\x32\x12.dchat.v1.CastVote\"C\n\x08\x43\x61stVote\x12\x13\n\x05voter\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\"\n\x04vote\x18\x02 \x01(\x0b\x32\x14.dchat.v1.VoteRecord\"^\n\x13ListDepositsRequest\x12\x13\n\x0bproposal_id\x18\x01 \x01(\x04\x12\x13\n\x05\x61\x66ter\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\x03\"Q\n\x14ListDepositsResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12)\n\x08\x64\x65posits\x18\x02 \x03(\x0b\x32\x17.dchat.v1.PlacedDeposit\"8\n\rPlacedDeposit\x12\x17\n\tdepositor\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x04\"6\n\x0fGetTallyRequest\x12\x13\n\x0bproposal_id\x18\x01 \x01(\x04\x12\x0e\n\x06height\x18\x02 \x01(\x03\"\xbf\x01\n\x10GetTallyResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12(\n\x06status\x18\x02 \x01(\x0e\x32\x18.dchat.v1.ProposalStatus\x12$\n\x05tally\x18\x03 \x01(\x0b\x32\x15.dchat.v1.TallyResult\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\x12\x12\n\nhas_quorum\x18\x05 \x01(\x08\x12\x12\n\nwould_pass\x18\x06 \x01(\x08\x12\x11\n\tis_vetoed\x18\x07 \x01(\x08\x32\xc2\x03\n\nGovService\x12J\n\x0bGetProposal\x12\x1c.dchat.v1.GetProposalRequest\x1a\x1d.dchat.v1.GetProposalResponse\x12P\n\rListProposals\x12\x1e.dchat.v1.ListProposalsRequest\x1a\x1f.dchat.v1.ListProposalsResponse\x12>\n\x07GetVote\x12\x18.dchat.v1.GetVoteRequest\x1a\x19.dchat.v1.GetVoteResponse\x12\x44\n\tListVotes\x12\x1a.dchat.v1.ListVotesRequest\x1a\x1b.dchat.v1.ListVotesResponse\x12M\n\x0cListDeposits\x12\x1d.dchat.v1.ListDepositsRequest\x1a\x1e.dchat.v1.ListDepositsResponse\x12\x41\n\x08GetTally\x12\x19.dchat.v1.GetTallyRequest\x1a\x1a.dchat.v1.GetTallyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'proto/dchat/v1/governance_service.proto\x12\x08\x64\x63hat.v1\x1a\x1fproto/dchat/v1/governance.proto\x1a\x1cproto/dchat/v1/service.proto\x1a\x1aproto/dchat/v1/shown.proto\"H\n\x12GetProposalRequest\x12\x13\n\x0bproposal_id\x18\x01 \x01(\x04\x12\x0e\n\x06height\x18\x02 \x01(\x03\x12\r\n\x05prove\x18\x03 \x01(\x08\"\x87\x01\n\x13GetProposalResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12$\n\x08proposal\x18\x02 \x01(\x0b\x32\x12.dchat.v1.Proposal\x12\x15\n\x07\x64\x65posit\x18\x03 \x01(\x04\x42\x04\xa8\xbb\x18\x10\x12#\n\x05proof\x18\x04 \x01(\x0b\x32\x14.dchat.v1.StateProof\"n\n\x14ListProposalsRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\x04\x12\r\n\x05limit\x18\x02 \x01(\r\x12(\n\x06status\x18\x03 \x01(\x0e\x32\x18.dchat.v1.ProposalStatus\x12\x0e\n\x06height\x18\x04 \x01(\x03\"b\n\x15ListProposalsResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12%\n\tproposals\x18\x02 \x03(\x0b\x32\x12.dchat.v1.Proposal\x12\x12\n\nnext_after\x18\x03 \x01(\x04\"Y\n\x0eGetVoteRequest\x12\x13\n\x0bproposal_id\x18\x01 \x01(\x04\x12\x13\n\x05voter\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x0e\n\x06height\x18\x03 \x01(\x03\x12\r\n\x05prove\x18\x04 \x01(\x08\"j\n\x0fGetVoteResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12\"\n\x04vote\x18\x02 \x01(\x0b\x32\x14.dchat.v1.VoteRecord\x12#\n\x05proof\x18\x03 \x01(\x0b\x32\x14.dchat.v1.StateProof\"[\n\x10ListVotesRequest\x12\x13\n\x0bproposal_id\x18\x01 \x01(\x04\x12\x13\n\x05\x61\x66ter\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\x03\"F\n\x11ListVotesResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12!\n\x05votes\x18\x02 \x03(\x0b\x32\x12.dchat.v1.CastVote\"C\n\x08\x43\x61stVote\x12\x13\n\x05voter\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\"\n\x04vote\x18\x02 \x01(\x0b\x32\x14.dchat.v1.VoteRecord\"^\n\x13ListDepositsRequest\x12\x13\n\x0bproposal_id\x18\x01 \x01(\x04\x12\x13\n\x05\x61\x66ter\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\x03\"Q\n\x14ListDepositsResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12)\n\x08\x64\x65posits\x18\x02 \x03(\x0b\x32\x17.dchat.v1.PlacedDeposit\"8\n\rPlacedDeposit\x12\x17\n\tdepositor\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x04\"6\n\x0fGetTallyRequest\x12\x13\n\x0bproposal_id\x18\x01 \x01(\x04\x12\x0e\n\x06height\x18\x02 \x01(\x03\"\xbf\x01\n\x10GetTallyResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12(\n\x06status\x18\x02 \x01(\x0e\x32\x18.dchat.v1.ProposalStatus\x12$\n\x05tally\x18\x03 \x01(\x0b\x32\x15.dchat.v1.TallyResult\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\x12\x12\n\nhas_quorum\x18\x05 \x01(\x08\x12\x12\n\nwould_pass\x18\x06 \x01(\x08\x12\x11\n\tis_vetoed\x18\x07 \x01(\x08\x32\xc2\x03\n\nGovService\x12J\n\x0bGetProposal\x12\x1c.dchat.v1.GetProposalRequest\x1a\x1d.dchat.v1.GetProposalResponse\x12P\n\rListProposals\x12\x1e.dchat.v1.ListProposalsRequest\x1a\x1f.dchat.v1.ListProposalsResponse\x12>\n\x07GetVote\x12\x18.dchat.v1.GetVoteRequest\x1a\x19.dchat.v1.GetVoteResponse\x12\x44\n\tListVotes\x12\x1a.dchat.v1.ListVotesRequest\x1a\x1b.dchat.v1.ListVotesResponse\x12M\n\x0cListDeposits\x12\x1d.dchat.v1.ListDepositsRequest\x1a\x1e.dchat.v1.ListDepositsResponse\x12\x41\n\x08GetTally\x12\x19.dchat.v1.GetTallyRequest\x1a\x1a.dchat.v1.GetTallyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'proto.dchat.v1.governance_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_GETPROPOSALRESPONSE'].fields_by_name['deposit']._loaded_options = None
+  _globals['_GETPROPOSALRESPONSE'].fields_by_name['deposit']._serialized_options = b'\250\273\030\020'
   _globals['_GETVOTEREQUEST'].fields_by_name['voter']._loaded_options = None
   _globals['_GETVOTEREQUEST'].fields_by_name['voter']._serialized_options = b'\250\273\030\002'
   _globals['_LISTVOTESREQUEST'].fields_by_name['after']._loaded_options = None
@@ -47,31 +49,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPROPOSALREQUEST']._serialized_start=144
   _globals['_GETPROPOSALREQUEST']._serialized_end=216
   _globals['_GETPROPOSALRESPONSE']._serialized_start=219
-  _globals['_GETPROPOSALRESPONSE']._serialized_end=348
-  _globals['_LISTPROPOSALSREQUEST']._serialized_start=350
-  _globals['_LISTPROPOSALSREQUEST']._serialized_end=460
-  _globals['_LISTPROPOSALSRESPONSE']._serialized_start=462
-  _globals['_LISTPROPOSALSRESPONSE']._serialized_end=560
-  _globals['_GETVOTEREQUEST']._serialized_start=562
-  _globals['_GETVOTEREQUEST']._serialized_end=651
-  _globals['_GETVOTERESPONSE']._serialized_start=653
-  _globals['_GETVOTERESPONSE']._serialized_end=759
-  _globals['_LISTVOTESREQUEST']._serialized_start=761
-  _globals['_LISTVOTESREQUEST']._serialized_end=852
-  _globals['_LISTVOTESRESPONSE']._serialized_start=854
-  _globals['_LISTVOTESRESPONSE']._serialized_end=924
-  _globals['_CASTVOTE']._serialized_start=926
-  _globals['_CASTVOTE']._serialized_end=993
-  _globals['_LISTDEPOSITSREQUEST']._serialized_start=995
-  _globals['_LISTDEPOSITSREQUEST']._serialized_end=1089
-  _globals['_LISTDEPOSITSRESPONSE']._serialized_start=1091
-  _globals['_LISTDEPOSITSRESPONSE']._serialized_end=1172
-  _globals['_PLACEDDEPOSIT']._serialized_start=1174
-  _globals['_PLACEDDEPOSIT']._serialized_end=1230
-  _globals['_GETTALLYREQUEST']._serialized_start=1232
-  _globals['_GETTALLYREQUEST']._serialized_end=1286
-  _globals['_GETTALLYRESPONSE']._serialized_start=1289
-  _globals['_GETTALLYRESPONSE']._serialized_end=1480
-  _globals['_GOVSERVICE']._serialized_start=1483
-  _globals['_GOVSERVICE']._serialized_end=1933
+  _globals['_GETPROPOSALRESPONSE']._serialized_end=354
+  _globals['_LISTPROPOSALSREQUEST']._serialized_start=356
+  _globals['_LISTPROPOSALSREQUEST']._serialized_end=466
+  _globals['_LISTPROPOSALSRESPONSE']._serialized_start=468
+  _globals['_LISTPROPOSALSRESPONSE']._serialized_end=566
+  _globals['_GETVOTEREQUEST']._serialized_start=568
+  _globals['_GETVOTEREQUEST']._serialized_end=657
+  _globals['_GETVOTERESPONSE']._serialized_start=659
+  _globals['_GETVOTERESPONSE']._serialized_end=765
+  _globals['_LISTVOTESREQUEST']._serialized_start=767
+  _globals['_LISTVOTESREQUEST']._serialized_end=858
+  _globals['_LISTVOTESRESPONSE']._serialized_start=860
+  _globals['_LISTVOTESRESPONSE']._serialized_end=930
+  _globals['_CASTVOTE']._serialized_start=932
+  _globals['_CASTVOTE']._serialized_end=999
+  _globals['_LISTDEPOSITSREQUEST']._serialized_start=1001
+  _globals['_LISTDEPOSITSREQUEST']._serialized_end=1095
+  _globals['_LISTDEPOSITSRESPONSE']._serialized_start=1097
+  _globals['_LISTDEPOSITSRESPONSE']._serialized_end=1178
+  _globals['_PLACEDDEPOSIT']._serialized_start=1180
+  _globals['_PLACEDDEPOSIT']._serialized_end=1236
+  _globals['_GETTALLYREQUEST']._serialized_start=1238
+  _globals['_GETTALLYREQUEST']._serialized_end=1292
+  _globals['_GETTALLYRESPONSE']._serialized_start=1295
+  _globals['_GETTALLYRESPONSE']._serialized_end=1486
+  _globals['_GOVSERVICE']._serialized_start=1489
+  _globals['_GOVSERVICE']._serialized_end=1939
 # @@protoc_insertion_point(module_scope)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from proto.dchat.v1 import shown_pb2 as proto_dot_dchat_dot_v1_dot_shown__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fproto/dchat/v1/reputation.proto\x12\x08\x64\x63hat.v1\x1a\x1aproto/dchat/v1/shown.proto\"M\n\rEndorseAuthor\x12\x13\n\x05giver\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05index\x18\x03 \x01(\x04\"]\n\x0cHonourAuthor\x12\x14\n\x06sender\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05index\x18\x03 \x01(\x04\x12\x0e\n\x06\x61mount\x18\x04 \x01(\x04\"r\n\rReportMessage\x12\x16\n\x08reporter\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05index\x18\x03 \x01(\x04\x12 \n\x06reason\x18\x04 \x01(\rB\x10\xb2\xbb\x18\x0cReportReason\"x\n\x0cReportMember\x12\x16\n\x08reporter\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x14\n\x06member\x18\x03 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12 \n\x06reason\x18\x04 \x01(\rB\x10\xb2\xbb\x18\x0cReportReason\"\x8b\x01\n\rResolveReport\x12\x17\n\tmoderator\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05index\x18\x03 \x01(\x04\x12\x14\n\x06member\x18\x04 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\"\n\x07verdict\x18\x05 \x01(\rB\x11\xb2\xbb\x18\rReportVerdict\"O\n\nReputation\x12\r\n\x05score\x18\x01 \x01(\x04\x12\x0e\n\x06period\x18\x02 \x01(\x04\x12\r\n\x05share\x18\x03 \x01(\x04\x12\x13\n\x05\x61\x63ted\x18\x04 \x03(\x0c\x42\x04\xa8\xbb\x18\x02\"\x9d\x01\n\x06Report\x12\x13\n\x05\x61\x62out\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\r\n\x05score\x18\x02 \x01(\x04\x12\x0e\n\x06\x65nd_ns\x18\x03 \x01(\x04\x12 \n\x02\x62y\x18\x04 \x03(\x0b\x32\x14.dchat.v1.ReportedBy\x12\"\n\x07verdict\x18\x05 \x01(\rB\x11\xb2\xbb\x18\rReportVerdict\x12\x19\n\x0bresolved_by\x18\x06 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\"U\n\nReportedBy\x12\x16\n\x08reporter\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\r\n\x05score\x18\x02 \x01(\x04\x12 \n\x06reason\x18\x03 \x01(\rB\x10\xb2\xbb\x18\x0cReportReason*\xce\x01\n\x0cReportReason\x12\x1d\n\x19REPORT_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12REPORT_REASON_SPAM\x10\x01\x12\x17\n\x13REPORT_REASON_ABUSE\x10\x02\x12\x19\n\x15REPORT_REASON_ILLEGAL\x10\x03\x12\x1f\n\x1bREPORT_REASON_IMPERSONATION\x10\x04\x12\x19\n\x15REPORT_REASON_PRIVATE\x10\x05\x12\x17\n\x13REPORT_REASON_OTHER\x10\x06*a\n\rReportVerdict\x12\x17\n\x13REPORT_VERDICT_OPEN\x10\x00\x12\x19\n\x15REPORT_VERDICT_UPHELD\x10\x01\x12\x1c\n\x18REPORT_VERDICT_DISMISSED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fproto/dchat/v1/reputation.proto\x12\x08\x64\x63hat.v1\x1a\x1aproto/dchat/v1/shown.proto\"M\n\rEndorseAuthor\x12\x13\n\x05giver\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05index\x18\x03 \x01(\x04\"c\n\x0cHonourAuthor\x12\x14\n\x06sender\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05index\x18\x03 \x01(\x04\x12\x14\n\x06\x61mount\x18\x04 \x01(\x04\x42\x04\xa8\xbb\x18\x10\"r\n\rReportMessage\x12\x16\n\x08reporter\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05index\x18\x03 \x01(\x04\x12 \n\x06reason\x18\x04 \x01(\rB\x10\xb2\xbb\x18\x0cReportReason\"x\n\x0cReportMember\x12\x16\n\x08reporter\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x14\n\x06member\x18\x03 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12 \n\x06reason\x18\x04 \x01(\rB\x10\xb2\xbb\x18\x0cReportReason\"\x8b\x01\n\rResolveReport\x12\x17\n\tmoderator\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05index\x18\x03 \x01(\x04\x12\x14\n\x06member\x18\x04 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\"\n\x07verdict\x18\x05 \x01(\rB\x11\xb2\xbb\x18\rReportVerdict\"O\n\nReputation\x12\r\n\x05score\x18\x01 \x01(\x04\x12\x0e\n\x06period\x18\x02 \x01(\x04\x12\r\n\x05share\x18\x03 \x01(\x04\x12\x13\n\x05\x61\x63ted\x18\x04 \x03(\x0c\x42\x04\xa8\xbb\x18\x02\"\x9d\x01\n\x06Report\x12\x13\n\x05\x61\x62out\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\r\n\x05score\x18\x02 \x01(\x04\x12\x0e\n\x06\x65nd_ns\x18\x03 \x01(\x04\x12 \n\x02\x62y\x18\x04 \x03(\x0b\x32\x14.dchat.v1.ReportedBy\x12\"\n\x07verdict\x18\x05 \x01(\rB\x11\xb2\xbb\x18\rReportVerdict\x12\x19\n\x0bresolved_by\x18\x06 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\"U\n\nReportedBy\x12\x16\n\x08reporter\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\r\n\x05score\x18\x02 \x01(\x04\x12 \n\x06reason\x18\x03 \x01(\rB\x10\xb2\xbb\x18\x0cReportReason*\xce\x01\n\x0cReportReason\x12\x1d\n\x19REPORT_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12REPORT_REASON_SPAM\x10\x01\x12\x17\n\x13REPORT_REASON_ABUSE\x10\x02\x12\x19\n\x15REPORT_REASON_ILLEGAL\x10\x03\x12\x1f\n\x1bREPORT_REASON_IMPERSONATION\x10\x04\x12\x19\n\x15REPORT_REASON_PRIVATE\x10\x05\x12\x17\n\x13REPORT_REASON_OTHER\x10\x06*a\n\rReportVerdict\x12\x17\n\x13REPORT_VERDICT_OPEN\x10\x00\x12\x19\n\x15REPORT_VERDICT_UPHELD\x10\x01\x12\x1c\n\x18REPORT_VERDICT_DISMISSED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +40,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HONOURAUTHOR'].fields_by_name['sender']._serialized_options = b'\250\273\030\002'
   _globals['_HONOURAUTHOR'].fields_by_name['channel_id']._loaded_options = None
   _globals['_HONOURAUTHOR'].fields_by_name['channel_id']._serialized_options = b'\250\273\030\001'
+  _globals['_HONOURAUTHOR'].fields_by_name['amount']._loaded_options = None
+  _globals['_HONOURAUTHOR'].fields_by_name['amount']._serialized_options = b'\250\273\030\020'
   _globals['_REPORTMESSAGE'].fields_by_name['reporter']._loaded_options = None
   _globals['_REPORTMESSAGE'].fields_by_name['reporter']._serialized_options = b'\250\273\030\002'
   _globals['_REPORTMESSAGE'].fields_by_name['channel_id']._loaded_options = None
@@ -74,24 +76,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPORTEDBY'].fields_by_name['reporter']._serialized_options = b'\250\273\030\002'
   _globals['_REPORTEDBY'].fields_by_name['reason']._loaded_options = None
   _globals['_REPORTEDBY'].fields_by_name['reason']._serialized_options = b'\262\273\030\014ReportReason'
-  _globals['_REPORTREASON']._serialized_start=956
-  _globals['_REPORTREASON']._serialized_end=1162
-  _globals['_REPORTVERDICT']._serialized_start=1164
-  _globals['_REPORTVERDICT']._serialized_end=1261
+  _globals['_REPORTREASON']._serialized_start=962
+  _globals['_REPORTREASON']._serialized_end=1168
+  _globals['_REPORTVERDICT']._serialized_start=1170
+  _globals['_REPORTVERDICT']._serialized_end=1267
   _globals['_ENDORSEAUTHOR']._serialized_start=73
   _globals['_ENDORSEAUTHOR']._serialized_end=150
   _globals['_HONOURAUTHOR']._serialized_start=152
-  _globals['_HONOURAUTHOR']._serialized_end=245
-  _globals['_REPORTMESSAGE']._serialized_start=247
-  _globals['_REPORTMESSAGE']._serialized_end=361
-  _globals['_REPORTMEMBER']._serialized_start=363
-  _globals['_REPORTMEMBER']._serialized_end=483
-  _globals['_RESOLVEREPORT']._serialized_start=486
-  _globals['_RESOLVEREPORT']._serialized_end=625
-  _globals['_REPUTATION']._serialized_start=627
-  _globals['_REPUTATION']._serialized_end=706
-  _globals['_REPORT']._serialized_start=709
-  _globals['_REPORT']._serialized_end=866
-  _globals['_REPORTEDBY']._serialized_start=868
-  _globals['_REPORTEDBY']._serialized_end=953
+  _globals['_HONOURAUTHOR']._serialized_end=251
+  _globals['_REPORTMESSAGE']._serialized_start=253
+  _globals['_REPORTMESSAGE']._serialized_end=367
+  _globals['_REPORTMEMBER']._serialized_start=369
+  _globals['_REPORTMEMBER']._serialized_end=489
+  _globals['_RESOLVEREPORT']._serialized_start=492
+  _globals['_RESOLVEREPORT']._serialized_end=631
+  _globals['_REPUTATION']._serialized_start=633
+  _globals['_REPUTATION']._serialized_end=712
+  _globals['_REPORT']._serialized_start=715
+  _globals['_REPORT']._serialized_end=872
+  _globals['_REPORTEDBY']._serialized_start=874
+  _globals['_REPORTEDBY']._serialized_end=959
 # @@protoc_insertion_point(module_scope)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aproto/dchat/v1/shown.proto\x12\x08\x64\x63hat.v1\x1a google/protobuf/descriptor.proto\"\xcd\x01\n\x05Shown\"\xc3\x01\n\x02\x41s\x12\t\n\x05PLAIN\x10\x00\x12\x07\n\x03HEX\x10\x01\x12\x0b\n\x07\x41\x43\x43OUNT\x10\x02\x12\x0c\n\x08\x41\x43\x43OUNTS\x10\x03\x12\r\n\tCONSENSUS\x10\x04\x12\x08\n\x04TEXT\x10\x05\x12\t\n\x05\x43OUNT\x10\x06\x12\x07\n\x03\x44\x45\x43\x10\x07\x12\x08\n\x04TIME\x10\x08\x12\r\n\tREFERENCE\x10\t\x12\t\n\x05\x44\x45NOM\x10\n\x12\x0f\n\x0bINDEX_AFTER\x10\x0b\x12\x07\n\x03NTH\x10\x0c\x12\x0b\n\x07SUBJECT\x10\r\x12\n\n\x06NUMBER\x10\x0e\x12\n\n\x06\x43OUNTS\x10\x0f\"M\n\x03Leg\x12#\n\x07subject\x18\x01 \x01(\x0e\x32\x12.dchat.v1.Shown.As\x12!\n\x05index\x18\x02 \x01(\x0e\x32\x12.dchat.v1.Shown.As:B\n\x05shown\x12\x1d.google.protobuf.FieldOptions\x18\xb5\x87\x03 \x01(\x0e\x32\x12.dchat.v1.Shown.As:.\n\x05names\x12\x1d.google.protobuf.FieldOptions\x18\xb6\x87\x03 \x01(\t:;\n\x03leg\x12\x1d.google.protobuf.FieldOptions\x18\xb7\x87\x03 \x01(\x0b\x32\r.dchat.v1.Legb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aproto/dchat/v1/shown.proto\x12\x08\x64\x63hat.v1\x1a google/protobuf/descriptor.proto\"\xd6\x01\n\x05Shown\"\xcc\x01\n\x02\x41s\x12\t\n\x05PLAIN\x10\x00\x12\x07\n\x03HEX\x10\x01\x12\x0b\n\x07\x41\x43\x43OUNT\x10\x02\x12\x0c\n\x08\x41\x43\x43OUNTS\x10\x03\x12\r\n\tCONSENSUS\x10\x04\x12\x08\n\x04TEXT\x10\x05\x12\t\n\x05\x43OUNT\x10\x06\x12\x07\n\x03\x44\x45\x43\x10\x07\x12\x08\n\x04TIME\x10\x08\x12\r\n\tREFERENCE\x10\t\x12\t\n\x05\x44\x45NOM\x10\n\x12\x0f\n\x0bINDEX_AFTER\x10\x0b\x12\x07\n\x03NTH\x10\x0c\x12\x0b\n\x07SUBJECT\x10\r\x12\n\n\x06NUMBER\x10\x0e\x12\n\n\x06\x43OUNTS\x10\x0f\x12\x07\n\x03SUM\x10\x10\"M\n\x03Leg\x12#\n\x07subject\x18\x01 \x01(\x0e\x32\x12.dchat.v1.Shown.As\x12!\n\x05index\x18\x02 \x01(\x0e\x32\x12.dchat.v1.Shown.As:B\n\x05shown\x12\x1d.google.protobuf.FieldOptions\x18\xb5\x87\x03 \x01(\x0e\x32\x12.dchat.v1.Shown.As:.\n\x05names\x12\x1d.google.protobuf.FieldOptions\x18\xb6\x87\x03 \x01(\t:;\n\x03leg\x12\x1d.google.protobuf.FieldOptions\x18\xb7\x87\x03 \x01(\x0b\x32\r.dchat.v1.Legb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,9 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'proto.dchat.v1.shown_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SHOWN']._serialized_start=75
-  _globals['_SHOWN']._serialized_end=280
+  _globals['_SHOWN']._serialized_end=289
   _globals['_SHOWN_AS']._serialized_start=85
-  _globals['_SHOWN_AS']._serialized_end=280
-  _globals['_LEG']._serialized_start=282
-  _globals['_LEG']._serialized_end=359
+  _globals['_SHOWN_AS']._serialized_end=289
+  _globals['_LEG']._serialized_start=291
+  _globals['_LEG']._serialized_end=368
 # @@protoc_insertion_point(module_scope)

@@ -32,6 +32,7 @@ class Shown(_message.Message):
         SUBJECT: _ClassVar[Shown.As]
         NUMBER: _ClassVar[Shown.As]
         COUNTS: _ClassVar[Shown.As]
+        SUM: _ClassVar[Shown.As]
     PLAIN: Shown.As
     HEX: Shown.As
     ACCOUNT: Shown.As
@@ -48,6 +49,7 @@ class Shown(_message.Message):
     SUBJECT: Shown.As
     NUMBER: Shown.As
     COUNTS: Shown.As
+    SUM: Shown.As
     def __init__(self) -> None: ...
 
 class Leg(_message.Message):
