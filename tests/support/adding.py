@@ -448,8 +448,8 @@ OPTION = Example(
         Put("dchat/home/logs.py", "utc=utc", instead_of="utc=True"),
         Put(
             "dchat/node/process.py",
-            ", utc=new.log.utc",
-            after="logs.configure(level=new.log.level, json_lines=new.log.json_lines",
+            ", utc=wanted.utc",
+            after="logs.configure(level=wanted.level, json_lines=wanted.json_lines",
         ),
         Put("dchat/node/process.py", " utc=config.log.utc,", after="level=config.log.level,"),
     ),
