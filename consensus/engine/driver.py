@@ -355,7 +355,8 @@ class ConsensusDriver(Entrance):
     async def _run(self, records: Recorded, last_commit: RoundVotes | None) -> None:
         needs_proof = starts_with_proof(self._executor.blocks, self._state)
         self._recorded = records or None
-        await self._enter_height(last_commit, self.config.timeout_commit_ms, needs_proof=needs_proof)
+        our_index = await self._own.index_in(self._state.validators)
+        await self._enter_height(last_commit, self.config.timeout_commit_ms, our_index, needs_proof=needs_proof)
         if self._recorded is not None:
             await self._replay(self._recorded)
         since = self._clock.monotonic_ns()
@@ -616,7 +617,10 @@ class ConsensusDriver(Entrance):
             block=block, parts=parts, commit=commit, extended=extended,
         )  # fmt: skip
         await self._work.drop()
-        self._state = await self._executor.apply(self._state, block, block_id, save=save)
+        applied = await self._executor.apply(self._state, block, block_id, save=save)
+        # Before this height ends for whoever takes in votes: the key's change may wait for the disk.
+        our_index = await self._own.index_in(applied.validators)
+        self._state = applied
         if self._signer is not None:
             self._signer.raise_floor(height)
         now = self._clock.monotonic_ns()
@@ -633,9 +637,14 @@ class ConsensusDriver(Entrance):
         late_ns = 0 if precommits.is_full else decided_ns + self._late_wait_ns - now
         wait_ns = max(self._commit_due_ns - now, late_ns)
         needs_proof = bool(block.txs or block.evidence) and self._state.app_hash != block.header.app_hash
-        await self._enter_height(precommits, max(0, -(-wait_ns // NS_PER_MS)), needs_proof=needs_proof)
+        commit_wait_ms = max(0, -(-wait_ns // NS_PER_MS))
+        await self._enter_height(precommits, commit_wait_ms, our_index, needs_proof=needs_proof)
 
-    async def _enter_height(self, last_commit: RoundVotes | None, commit_wait_ms: int, *, needs_proof: bool) -> None:
+    async def _enter_height(
+        self, last_commit: RoundVotes | None, commit_wait_ms: int, our_index: int | None, *, needs_proof: bool
+    ) -> None:
+        """Nothing waits between the votes' beginning anew and the core's: one that comes meanwhile would be taken for
+        the new height's."""
         self._timers.start_height()
         height, validators = self._state.next_height, self._state.validators
         self._executor.check_halt(height)
@@ -645,7 +654,6 @@ class ConsensusDriver(Entrance):
         self._round_state.start(height, validators, last_commit, self._executor.bounds(self._state))
         self._round_state.start_time_ns = self._clock.now_ns() + commit_wait_ms * NS_PER_MS
         self._txs_told = False
-        our_index = await self._own.index_in(validators)
         await self._feed(StartHeight(height, validators, our_index, needs_proof, commit_wait_ms))
         if self._executor.pool.size > 0:
             self._txs_available()
