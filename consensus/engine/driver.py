@@ -246,7 +246,7 @@ class ConsensusDriver(Entrance):
         await self._executor.settle()
         if self._signer is not None:
             self._signer.raise_floor(self._state.last_block_height)
-        await self._own.index_in(self._state.validators)
+        us = await self._own.index_in(self._state.validators)
         records = recover(self._wal, self._signer, self._state, self._clock.now_ns())
         last_commit = load_last_commit(self._executor.blocks, self._state)
         self._is_running = True
@@ -259,7 +259,7 @@ class ConsensusDriver(Entrance):
             log.info("signs nothing yet: listens whether its key is used elsewhere", seconds=left_ns / 1e9)
             self._timers.call_later("watch", left_ns / 1e9, lambda: self._push(WatchOver()))
         self._commit_due_ns = self._step_since_ns + self.config.timeout_commit_ms * NS_PER_MS
-        self._consensus = self._spawn(lambda: self._run(records, last_commit), "consensus")
+        self._consensus = self._spawn(lambda: self._run(records, last_commit, us), "consensus")
         self._flush_later()
 
     async def leave(self) -> None:
@@ -352,11 +352,10 @@ class ConsensusDriver(Entrance):
 
     # -------------------------------------------------------------------------------------------------- the loop
 
-    async def _run(self, records: Recorded, last_commit: RoundVotes | None) -> None:
+    async def _run(self, records: Recorded, last_commit: RoundVotes | None, us: int | None) -> None:
         needs_proof = starts_with_proof(self._executor.blocks, self._state)
         self._recorded = records or None
-        our_index = await self._own.index_in(self._state.validators)
-        await self._enter_height(last_commit, self.config.timeout_commit_ms, our_index, needs_proof=needs_proof)
+        await self._enter_height(last_commit, self.config.timeout_commit_ms, us, needs_proof=needs_proof)
         if self._recorded is not None:
             await self._replay(self._recorded)
         since = self._clock.monotonic_ns()
@@ -609,22 +608,19 @@ class ConsensusDriver(Entrance):
         assert block is not None, "the core decides valid blocks"
         assert precommits is not None, "a decision has precommits"
         self._own.watch.saw_commit(block.last_commit)
-        commit, extended = precommits.commit(height), None
-        if self._state.params.abci.extensions_enabled(height):
-            extended = precommits.extended_commit(height)
+        is_extended = self._state.params.abci.extensions_enabled(height)
+        commit, extended = precommits.commit(height), precommits.extended_commit(height) if is_extended else None
         save = save_decided(
             self._executor.blocks, self._wal.end_height, self._fail_point,
             block=block, parts=parts, commit=commit, extended=extended,
         )  # fmt: skip
         await self._work.drop()
         applied = await self._executor.apply(self._state, block, block_id, save=save)
-        # Before this height ends for whoever takes in votes: the key's change may wait for the disk.
-        our_index = await self._own.index_in(applied.validators)
+        us = await self._own.index_in(applied.validators)  # the disk may be waited for: not once the next height began
         self._state = applied
         if self._signer is not None:
             self._signer.raise_floor(height)
-        now = self._clock.monotonic_ns()
-        self.metrics.apply.add(now - decided_ns)
+        self.metrics.apply.add((now := self._clock.monotonic_ns()) - decided_ns)
         self.metrics.committed(block, parts.byte_size, self._state.validators, self._clock.monotonic_ns())
         log.info(
             "committed", height=height, round=decided.round, txs=len(block.txs), block=block_id.hash.hex(),
@@ -637,24 +633,20 @@ class ConsensusDriver(Entrance):
         late_ns = 0 if precommits.is_full else decided_ns + self._late_wait_ns - now
         wait_ns = max(self._commit_due_ns - now, late_ns)
         needs_proof = bool(block.txs or block.evidence) and self._state.app_hash != block.header.app_hash
-        commit_wait_ms = max(0, -(-wait_ns // NS_PER_MS))
-        await self._enter_height(precommits, commit_wait_ms, our_index, needs_proof=needs_proof)
+        await self._enter_height(precommits, max(0, -(-wait_ns // NS_PER_MS)), us, needs_proof=needs_proof)
 
-    async def _enter_height(
-        self, last_commit: RoundVotes | None, commit_wait_ms: int, our_index: int | None, *, needs_proof: bool
-    ) -> None:
-        """Nothing waits between the votes' beginning anew and the core's: one that comes meanwhile would be taken for
-        the new height's."""
+    async def _enter_height(self, last: RoundVotes | None, wait_ms: int, us: int | None, *, needs_proof: bool) -> None:
+        # Nothing waits between the votes' beginning anew and the core's: one that came then would be the new height's.
         self._timers.start_height()
         height, validators = self._state.next_height, self._state.validators
         self._executor.check_halt(height)
-        commit_wait_ms = max(commit_wait_ms, -(-self._begin_wait_ns() // NS_PER_MS))
+        wait_ms = max(wait_ms, -(-self._begin_wait_ns() // NS_PER_MS))
         self._intake.start_height()
         self._inbox.start_height()
-        self._round_state.start(height, validators, last_commit, self._executor.bounds(self._state))
-        self._round_state.start_time_ns = self._clock.now_ns() + commit_wait_ms * NS_PER_MS
+        self._round_state.start(height, validators, last, self._executor.bounds(self._state))
+        self._round_state.start_time_ns = self._clock.now_ns() + wait_ms * NS_PER_MS
         self._txs_told = False
-        await self._feed(StartHeight(height, validators, our_index, needs_proof, commit_wait_ms))
+        await self._feed(StartHeight(height, validators, us, needs_proof, wait_ms))
         if self._executor.pool.size > 0:
             self._txs_available()
 
