@@ -31,6 +31,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "staking.min_commission": "the least share that a validator may keep of its delegators' rewards",
     "staking.min_stake": "with which a validator may begin",
     "staking.min_self_delegation": "the least that an operator must stake itself",
+    "staking.key_rotation_fee": "that a change of a validator's consensus key costs its operator",
+    "staking.key_rotations_max": "changes of a validator's consensus key in an unbonding time; 0: none",
     "slashing.missed_blocks_window": "blocks over which presence is counted",
     "slashing.min_signed_per_window": "the share of them that a validator must sign, or it is jailed",
     "slashing.downtime_jail_s": "of jail for having been away",
@@ -65,9 +67,10 @@ MEANINGS: Final[Mapping[str, str]] = {
     "governance.burn_without_deposit": "1: a deposit that did not come together is burned",
     "governance.votes_kept_s": "for which votes can be asked for after a proposal ended",
 }
-_MONEY: Final = frozenset(
-    ("gas_price", "registration_price", "min_stake", "min_self_delegation", "min_deposit", "expedited_min_deposit")
-)
+_MONEY: Final = frozenset((
+    "gas_price", "registration_price", "min_stake", "min_self_delegation", "key_rotation_fee", "min_deposit",
+    "expedited_min_deposit",
+))  # fmt: skip
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
