@@ -13,6 +13,7 @@ from typing import Final
 from chain.chat.channels.records import CHANNEL, Channel
 from chain.chat.identities.names import index_names
 from chain.chat.ledger.records import IDENTITY, Identity
+from chain.currency.ledger.economic_params import STAKING, StakingParams, staking_of
 from chain.currency.ledger.records import ACCOUNT, Account, CurrencyParams
 from chain.currency.ledger.records import PARAMS as CURRENCY_PARAMS
 from chain.upgrade.migrations import Migration, MigrationContext, Upgrade
@@ -65,6 +66,14 @@ def mark_topics(ctx: MigrationContext) -> Iterator[None]:
     yield from ctx.rewrite(CHANNEL, mark)
 
 
+def let_keys_change(ctx: MigrationContext) -> Iterator[None]:
+    """As this tree's own plan does it: a build must know every version that the build before it began a chain with."""
+    usual = StakingParams()
+    fee, most = usual.key_rotation_fee, usual.key_rotations_max
+    ctx.branch.set(STAKING, staking_of(ctx.branch)._replace(key_rotation_fee=fee, key_rotations_max=most))
+    yield
+
+
 UPGRADES: Final[tuple[Upgrade, ...]] = (
     Upgrade(
         "spring",
@@ -74,6 +83,7 @@ UPGRADES: Final[tuple[Upgrade, ...]] = (
             Migration("chat", 2, index_looks),
             Migration("chat", 3, grant_allowance),
             Migration("chat", 4, mark_topics),
+            Migration("economy", 2, let_keys_change),
         ),
     ),
 )
