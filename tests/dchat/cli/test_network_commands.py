@@ -81,8 +81,12 @@ def test_two_halves_are_bridged_and_what_is_known_of_peers(apart: Network) -> No
 
     found = told(call(apart, 1, "peer-lookup", "--peer-id", other.node_id))
     assert (found["partition"], found["connected"], found["moniker"]) == ("here", True, other.name)
-    after = told(call(apart, 1, "stats"))
-    assert (after["peers"], after["outbound"], after["validators_in_last_commit"]) == (1, 1, 2)
+
+    def both_voted() -> bool:
+        after = told(call(apart, 1, "stats"))
+        return (after["peers"], after["outbound"], after["validators_in_last_commit"]) == (1, 1, 2)
+
+    assert processes.wait_for(both_voted, 30), told(call(apart, 1, "stats"))  # the first block has no commit before it
     again = told(call(apart, 1, "activate-bridge", "--partition-id", "here", "--partition-id", other.node_id))
     assert (again["connected_before"], again["dialed"]) == (2, [])
 
