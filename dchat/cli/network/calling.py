@@ -24,6 +24,7 @@ from dchat.cli.terminal.base import (
 )
 from dchat.client.client import quoted
 from dchat.doors.admin.keys import KEY_FORM
+from dchat.doors.admin.unix_door import PATH_BYTES_MAX
 from dchat.doors.reads.limits import is_loopback
 
 KEY_VARIABLE: Final = "DCHAT_API_KEY"
@@ -68,6 +69,12 @@ def administer(
     if url is None:
         own_node()
         socket, place = _own_socket(), "http://node"
+        if len(os.fsencode(socket)) > PATH_BYTES_MAX:
+            raise Refusal(
+                f"{socket} is too long for a socket ({PATH_BYTES_MAX} bytes at most), so the node has none: move the "
+                "home, or name the node by --url, with an API key",
+                Exit.UNREACHABLE,
+            )
         if not socket.exists():
             raise Refusal(
                 f"{socket} is not there: no node runs on this home. Another is named by --url, with an API key",
