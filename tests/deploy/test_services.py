@@ -18,7 +18,7 @@ import pytest
 
 from dchat.devnet.leases import free_ports
 from dchat.devnet.network import make_network
-from tests.support.interop.tools import deb_tool, found
+from tests.support.interop.tools import deb_libraries, deb_tool, found
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 UNITS: Final = sorted((DEPLOY / "systemd").iterdir())
@@ -152,6 +152,7 @@ def test_logrotate_takes_a_nodes_lines_away_while_it_writes(tmp_path: Path) -> N
             state = ["--state", str(tmp_path / f"state{turn}")]
             done = subprocess.run(
                 [logrotate, "--force", "--verbose", *state, conf],
+                env=os.environ | deb_libraries(("libpopt.so.0", "libpopt0")),
                 capture_output=True,
                 text=True,
                 timeout=60,

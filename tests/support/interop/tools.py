@@ -90,9 +90,18 @@ def deb_tool(name: str, package: str) -> Path:
     return path
 
 
+def deb_libraries(*packages: tuple[str, str]) -> dict[str, str]:
+    """An environment in which programs find shared libraries of Debian packages that are not installed.
+
+    packages: each with a library of it, as `("libpopt.so.0", "libpopt0")`."""
+    places = [str(deb_tool(library, package).parent) for library, package in packages]
+    return {"LD_LIBRARY_PATH": ":".join([*places, *filter(None, [os.environ.get("LD_LIBRARY_PATH")])])}
+
+
 def _program_in(folder: Path, name: str) -> Path | None:
     """Of an unpacked Debian package."""
-    places = (folder / "usr" / "bin" / name, folder / "usr" / "sbin" / name, folder / "usr" / "lib" / "softhsm" / name)
+    places = [folder / "usr" / "bin" / name, folder / "usr" / "sbin" / name, folder / "usr" / "lib" / "softhsm" / name]
+    places += sorted(folder.glob(f"usr/lib/*-linux-*/{name}")) + sorted(folder.glob(f"lib/*-linux-*/{name}"))
     return next((path for path in places if path.exists()), None)
 
 
