@@ -30,6 +30,7 @@ from bridge.guardian_records import (
 )
 from bridge.keys import change, recorded, require_possessed, void_what_was_given
 from chain.chat.ledger.records import IDENTITY, identity_of
+from chain.currency.grants.fee_grants import last_time_ns
 from chain.currency.ledger.records import ACCOUNT, EPOCHS
 from chain.currency.ledger.stake_records import Now
 from chain.kernel.branch import Branch, Readable, Scan, State
@@ -401,10 +402,13 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     yield "recoveries: words are guardians', each once", not strange, f"{len(open_)} accounts, wrong: {some(strange)}"
     must = {height_bytes(one.end_ns) + _item(address, one) for address, found in open_.items() for one in found}
     may: set[bytes] = set()
+    now_ns = last_time_ns(state)
     for address, record in records.items():
         if record.pending is not None:
-            held = _agreed(open_.get(address, ())) is not None
-            (may if held else must).add(height_bytes(record.pending_ns) + CHANGE + address)
+            held = _agreed(open_.get(address, ())) is not None  # worked off in vain, once its time has come
+            (may if held and record.pending_ns <= now_ns else must).add(
+                height_bytes(record.pending_ns) + CHANGE + address
+            )
     waits = {key[len(WAITING.prefix) :] for key, _ in scan(WAITING.prefix)}
     waits |= {key[len(FAILED.prefix) + len(WAITING.prefix) :] for key, _ in scan(FAILED.prefix)}
     amiss = [place.hex() for place in sorted((must - waits) | (waits - must - may))]

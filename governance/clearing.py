@@ -56,6 +56,16 @@ def settlement(what: int, share: int) -> bytes:
     return bytes((what,)) + height_bytes(share)
 
 
+def is_how(job: int, how: bytes) -> bool:
+    """Whether a job of this kind can say so."""
+    if job != JOB_DEPOSITS:
+        return how == MARK
+    what, share = how[0], int.from_bytes(how[1:], "big")
+    if len(how) != len(settlement(BURN, 0)) or share > ONE:
+        return False
+    return what in (BURN, TO_TREASURY) or (what == REFUND and not share)
+
+
 def job_of(key: bytes) -> tuple[int, bytes, int]:
     """(what, 8 bytes of a proposal's number, ballot)."""
     at = len(JOBS)

@@ -64,6 +64,7 @@ from governance.clearing import (
     JOB_VOTES,
     REFUND,
     TO_TREASURY,
+    is_how,
     job_count,
     job_of,
     push_job,
@@ -529,6 +530,8 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
         and bytes((JOB_VOTES,)) + ballot not in jobs
     ]
     yield "governance: each vote is of a proposal's ballot, or being removed", not lost, f"{len(lost)} ballots are not"
+    strange = [key.hex() for key, how in scan(JOBS) if not is_how(key[len(JOBS)], how)]
+    yield "governance: jobs say what becomes of deposits, and of nothing else", not strange, f"{len(strange)} do not"
     detail = f"{len(jobs)} jobs, counted {job_count(state)}"
     yield "governance: jobs are counted", len(jobs) == job_count(state), detail
     yield FAILED_ITEMS.invariant("governance", scan)

@@ -172,6 +172,14 @@ def invariants(state: Readable, scan: Scan, validators: dict[bytes, Validator]) 
         if operator not in validators or not entries or not ordered or not mine or len(entries) > KEPT_MAX:
             wrong.append(operator.hex())
     yield "staking: validators answer for the keys that they had", not wrong, f"these do not: {some(wrong)}"
-    waiting = [key.hex() for key, _ in scan(TOLD)]
+    waiting = {key[len(TOLD) :]: told for key, told in scan(TOLD)}
+    members = state.get(ACTIVE)
+    active = {operator for operator, _ in members.members} if members is not None else set()
+    others = [
+        operator.hex()
+        for operator, told in waiting.items()
+        if operator not in active or told.operator != operator or retired.get(told.address) != operator
+    ]
+    yield "staking: who waits to be told is of the set, by a key that it gave up", not others, f"not: {some(others)}"
     settled = state.get(UNSETTLED) is None
     yield "staking: the engine was told of every new key", not waiting or not settled, f"{len(waiting)} wait"

@@ -63,6 +63,7 @@ FORMS: Final[Mapping[bytes, Form]] = {
     b"Ui": Form((2 * ADDRESS, 2 * ADDRESS), _of(4)),
     b"Uj": _index(ADDRESS, ADDRESS, more=NAME_MAX),
     b"Uk": _index(ADDRESS, ADDRESS, NUMBER),
+    b"UK": Form((ADDRESS, ADDRESS), _any),
     b"UN": Form((ADDRESS, ADDRESS), _of(4)),
     b"UO": _index(NUMBER, ADDRESS, more=NAME_MAX),
     b"Up": _index(NUMBER, ADDRESS),

@@ -14,11 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from chain.currency.ledger.stake_records import TOLD, Validator
 from chain.kernel.branch import SPACES, Base
 from chain.state.errors import InvalidSnapshot
 from dchat.app.snapshots.beside import FORMS, MARK, QUEUES
 from dchat.app.snapshots.restorer import check_records
 from tests.support.economy.life import Life
+from tests.support.economy.world import UNIT, World, consensus_key
 
 PAGE = Path(__file__).parents[4] / "docs" / "state.md"
 LIVES = ((23, 60), (47, 60), (8, 120))  # seed, steps: together they have most kinds
@@ -43,7 +45,7 @@ HARMLESS = {
 class Kept:
     """The stores of one version, which a test changes. Satisfies chain.kernel.branch.StoreReader."""
 
-    def __init__(self, life: Life) -> None:
+    def __init__(self, life: World) -> None:
         view = life.app.stores.at()
         self.trees = {store: dict(view.scan(store)) for store in view.roots}
         self.beside = {store: dict(view.scan_side(store)) for store in view.roots}
@@ -66,12 +68,21 @@ class Kept:
         held = self.beside[store]
         yield from ((key, held[key]) for key in sorted(held) if key.startswith(prefix) and key >= start)
 
-    def is_refused(self, life: Life) -> bool:
+    def is_refused(self, life: World) -> bool:
         try:
             check_records(life.app.modules, Base(self, life.app.modules.decoders))
         except InvalidSnapshot:
             return True
         return False
+
+    def is_refused_with(self, life: World, key: bytes, content: bytes) -> bool:
+        """Of the currency store, beside its tree, for this once."""
+        held = self.beside["currency"]
+        before, self.beside["currency"] = held, {**held, key: content}
+        try:
+            return self.is_refused(life)
+        finally:
+            self.beside["currency"] = before
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +182,28 @@ def test_a_head_behind_what_waits_or_of_no_queue_is_refused(lives: list[tuple[Li
         assert kept.is_refused(life)
         del held[b"hUx"]
     assert tried > 5
+
+
+def test_a_key_that_the_engine_was_not_told_of_lies_beside_the_trees_with_one_that_was_given_up() -> None:
+    """The last validator of all changed its key in jail: that lasts beyond the block, and may be in a snapshot."""
+    world = World({"only": 100 * UNIT}, {"only": 50 * UNIT, "new": 500 * UNIT})
+    world.set_params(slashing={"tombstone": "0"})
+    world.block(misbehavior=[world.double_sign("only")])
+    world.rotate("only", "later")
+    kept = Kept(world)
+    held = kept.beside["currency"]
+    key = TOLD[1:] + world.address("only")
+    told = Validator.decode(held[key])
+    assert not kept.is_refused(world)
+    for other in (
+        told._replace(operator=world.address("new")),
+        told._replace(consensus_key=consensus_key("later").bytes),
+        told._replace(consensus_key=consensus_key("another").bytes),
+    ):
+        assert kept.is_refused_with(world, key, other.encode())
+    assert kept.is_refused_with(world, key, b"\xff")
+    for more in (key + b"\x00", key[:-1], TOLD[1:] + world.address("new")):
+        assert kept.is_refused_with(world, more, held[key])
 
 
 def test_the_table_has_the_kinds_that_the_page_names() -> None:

@@ -47,7 +47,7 @@ def life() -> Life:
 @pytest.fixture(scope="module")
 def full() -> Life:
     """One that has messages, unbondings and all else of which LIES tell. Do not go on with it."""
-    life = Life(9, twin=False)
+    life = Life(8, twin=False)
     for _ in range(STEPS):
         life.step()
     return life
