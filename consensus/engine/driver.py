@@ -636,7 +636,7 @@ class ConsensusDriver(Entrance):
         await self._enter_height(precommits, max(0, -(-wait_ns // NS_PER_MS)), us, needs_proof=needs_proof)
 
     async def _enter_height(self, last: RoundVotes | None, wait_ms: int, us: int | None, *, needs_proof: bool) -> None:
-        # Nothing waits between the votes' beginning anew and the core's: one that came then would be the new height's.
+        # Nothing waits from here on: who read votes meanwhile would have the old tally kept as the new height's.
         self._timers.start_height()
         height, validators = self._state.next_height, self._state.validators
         self._executor.check_halt(height)

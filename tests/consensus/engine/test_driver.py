@@ -18,6 +18,7 @@ from consensus.system.clock import LoopClock
 from consensus.system.errors import EXIT_CONSENSUS_FAILURE
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PARTS_MAX, PartSet
+from consensus.types.validators import ValidatorSet
 from consensus.types.vote import PRECOMMIT, PREVOTE, Vote
 from tests.support.engine.bench import SLOW_PROPOSER, Home, StopAt, genesis_of, make_node, until
 from tests.support.engine.driver import OTHER, PATIENT, Bench, make_bench, own_votes, restart
@@ -61,6 +62,32 @@ async def test_a_proposal_is_voted_on_decided_and_logged_before_it_takes_effect(
     assert last is not None
     assert last.is_full
     assert not bench.faults
+    await bench.driver.stop()
+
+
+async def test_who_reads_votes_while_our_next_key_is_looked_for_is_shown_no_old_ones_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A key that is not in the set is looked for on the disk between two heights. A peer's gossip that read precommits
+    then had the old height's kept as the new one's, and the node ended with the next decision."""
+    bench = await make_bench()
+    block = bench.block((b"a=1",))
+    look, seen = bench.driver._own.index_in, []
+
+    async def looked_for(validators: ValidatorSet) -> int | None:
+        seen.append(bench.driver.round_state.votes(VoteKind.PRECOMMIT, 0))
+        return await look(validators)
+
+    monkeypatch.setattr(bench.driver._own, "index_in", looked_for)
+    bench.driver.add_proposal(bench.proposal(block.block_id), "peer")
+    bench.send_block(block)
+    for kind in (PREVOTE, PRECOMMIT):
+        for index in bench.others[:2]:
+            bench.driver.add_vote(bench.vote(index, kind, block.block_id), "peer")
+    await until(lambda: bench.driver.core.height == 2)
+    assert [len(list(votes.each())) for votes in seen if votes is not None] == [3]
+    votes = bench.driver.round_state.votes(VoteKind.PRECOMMIT, 0)
+    assert votes is None or not list(votes.each())
     await bench.driver.stop()
 
 
