@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,13 +33,13 @@ from pathlib import Path
 from dchat.dump.own import OwnDump
 
 def hold() -> None:
+    Path(sys.argv[1], "held").touch()
     time.sleep(600)
 
 async def main() -> None:
     own = OwnDump(Path(sys.argv[1]))
     own.arm()
-    asyncio.get_running_loop().call_later(0.1, hold)
-    Path(sys.argv[1], "armed").touch()
+    asyncio.get_running_loop().call_soon(hold)
     await asyncio.sleep(600)
 
 asyncio.run(main())
@@ -168,8 +167,7 @@ def home_of(root: Path) -> Home:
 def test_where_a_held_loop_is_can_be_seen(tmp_path: Path) -> None:
     home = home_of(tmp_path)
     with running(HELD, str(home.dump)) as process:
-        until((home.dump / "armed").exists, "it is armed")
-        time.sleep(0.3)  # nothing tells that the loop is held but what is tried here
+        until((home.dump / "held").exists, "its loop is held")
         asked = Process(home, process.pid)
         until(lambda: "in hold" in asked.threads(), "its thread is where the loop is held")
         with pytest.raises(NotTold, match="its loop had no turn"):

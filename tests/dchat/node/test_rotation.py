@@ -17,7 +17,7 @@ import pytest
 from dchat.devnet import processes
 from dchat.devnet.network import Network
 from tests.campaigns.logs import double_signatures
-from tests.support.cli.network import four_running
+from tests.support.cli.network import four_running, height, until_height
 
 pytestmark = pytest.mark.network
 WITHIN_S = 180.0
@@ -34,21 +34,6 @@ def ask(network: Network, index: int, path: str) -> Any:
     url = f"http://{network.host}:{network.nodes[index].ports.http}{path}"
     with urllib.request.urlopen(url, timeout=10) as answer:
         return json.load(answer)
-
-
-def height(network: Network, index: int) -> int:
-    try:
-        return int(ask(network, index, "/status")["latest_block_height"])
-    except OSError:
-        return -1
-
-
-def until(network: Network, index: int, at_least: int) -> int:
-    deadline = time.monotonic() + WITHIN_S
-    while (now := height(network, index)) < at_least:
-        assert time.monotonic() < deadline, now
-        time.sleep(0.1)
-    return now
 
 
 def dchat(network: Network, home: Path, *words: str) -> str:
@@ -84,11 +69,11 @@ def signers(network: Network, at: int) -> set[str]:
 
 
 def test_keys_change_while_the_chain_goes_on(network: Network) -> None:
-    until(network, 1, 3)
+    until_height(network, 1, 3, within_s=WITHIN_S)
     old, new, at = rotate(network, 0)
     home = network.home_of(network.nodes[0])
     pid = processes.running_pid(network, network.nodes[0])
-    until(network, 1, at + 12)
+    until_height(network, 1, at + 12, within_s=WITHIN_S)
     missed = []
     for one in range(at - 1, at + 10):
         assert not {old, new} <= signers(network, one)
@@ -107,7 +92,7 @@ def test_keys_change_while_the_chain_goes_on(network: Network) -> None:
     old, new, at = rotate(network, 2)
     processes.kill(network, other)
     processes.start(network, other)
-    until(network, 2, at + 8)
+    until_height(network, 2, at + 8, within_s=WITHIN_S)
     deadline = time.monotonic() + WITHIN_S
     while new not in signers(network, height(network, 1) - 2):
         assert time.monotonic() < deadline

@@ -3,13 +3,10 @@ take from; the whole is `scripts/campaign takeover`."""
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +17,7 @@ from dchat.devnet.leases import free_ports
 from dchat.devnet.network import Network, make_network
 from tests.campaigns.logs import double_signatures
 from tests.campaigns.takeover import hand_over
-from tests.support.cli.network import PACE, four_running
+from tests.support.cli.network import PACE, four_running, height, until_height
 
 pytestmark = pytest.mark.network
 WITHIN_S = 120.0
@@ -30,24 +27,6 @@ WITHIN_S = 120.0
 def network(tmp_path: Path) -> Iterator[Network]:
     with four_running(tmp_path) as made:
         yield made
-
-
-def height(network: Network, index: int) -> int:
-    """-1: it does not answer."""
-    url = f"http://{network.host}:{network.nodes[index].ports.http}/status"
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return int(json.load(answer)["latest_block_height"])
-    except OSError:
-        return -1
-
-
-def until(network: Network, index: int, at_least: int) -> int:
-    deadline = time.monotonic() + WITHIN_S
-    while (now := height(network, index)) < at_least:
-        assert time.monotonic() < deadline, now
-        time.sleep(0.1)
-    return now
 
 
 def ask(path: Path) -> socket.socket:
@@ -60,14 +39,14 @@ def ask(path: Path) -> socket.socket:
 def test_a_home_goes_from_process_to_process(network: Network, tmp_path: Path) -> None:
     home = network.home_of(network.nodes[0])
     path = home / "data" / "takeover.sock"
-    until(network, 0, 3)
+    until_height(network, 0, 3, within_s=WITHIN_S)
     assert path.stat().st_mode & 0o777 == 0o600
     first = processes.running_pid(network, network.nodes[0])
 
     hand_over(home, tmp_path / "second.log")
     second = processes.running_pid(network, network.nodes[0])
     assert second not in (first, None)
-    at = until(network, 0, height(network, 1) + 3)
+    at = until_height(network, 0, height(network, 1) + 3, within_s=WITHIN_S)
 
     with ask(path) as stranger:  # what is no question changes nothing
         stranger.sendall(b"x" * 10_000)
@@ -79,7 +58,7 @@ def test_a_home_goes_from_process_to_process(network: Network, tmp_path: Path) -
             piece = leaver.recv(100)
             assert piece, told
             told += piece
-    until(network, 0, at + 3)
+    until_height(network, 0, at + 3, within_s=WITHIN_S)
     assert processes.running_pid(network, network.nodes[0]) == second  # the same process, begun again
     slots, twice = double_signatures([network.home_of(node) for node in network.nodes])
     assert slots > 20

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,3 +31,21 @@ def four_running(folder: Path) -> Iterator[Network]:
         for node in made.nodes:
             if processes.running_pid(made, node) is not None:
                 processes.kill(made, node)
+
+
+def height(network: Network, index: int) -> int:
+    """Of the node with this index, by its HTTP door. -1: it does not answer."""
+    url = f"http://{network.host}:{network.nodes[index].ports.http}/status"
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return int(json.load(answer)["latest_block_height"])
+    except OSError:
+        return -1
+
+
+def until_height(network: Network, index: int, at_least: int, *, within_s: float) -> int:
+    deadline = time.monotonic() + within_s
+    while (now := height(network, index)) < at_least:
+        assert time.monotonic() < deadline, now
+        time.sleep(0.1)
+    return now
