@@ -27,7 +27,7 @@ from dchat.backups.record import Record, read_record, write_record
 from dchat.config import Config
 from dchat.config.schedule import next_after
 from dchat.home.home import Home
-from dchat.home.text import safe_line
+from dchat.shown.text import safe_line
 from proto.dchat.v1 import service_pb2 as pb
 
 LOOK_S: Final = 20.0  # between two looks at the clock, which may jump

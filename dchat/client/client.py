@@ -24,7 +24,7 @@ from consensus.formats.units import MIB
 from consensus.state.cursors import Cursor
 from dchat.client.nodes.route import AWAY, LOOK_S, NobodyAnswers, Route, words_of
 from dchat.client.nodes.tls import Tls
-from dchat.home.text import safe_line
+from dchat.shown.text import safe_line
 from proto.dchat.v1 import bridge_service_pb2_grpc as bridge_rpc
 from proto.dchat.v1 import channel_service_pb2_grpc as channels_rpc
 from proto.dchat.v1 import governance_service_pb2_grpc as gov_rpc

@@ -12,7 +12,7 @@ from dchat.config.options import Section, option
 
 class ApiSection(Section):
     """Who may administer this node while it runs (docs/operators/administer.md). Whoever owns the home does, through
-    data/admin.sock; over the HTTP door an API key is needed."""
+    run/admin.sock; over the HTTP door an API key is needed."""
 
     admin_keys_file: str = option(
         "config/admin_keys.json",

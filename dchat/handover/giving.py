@@ -8,14 +8,11 @@ two hold the lock, so at no moment could two sign. Where the next one does not r
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
-import stat
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -34,12 +31,12 @@ from dchat.handover.words import (
     send,
 )
 from dchat.home.home import Home
+from dchat.home.sockets import PATH_BYTES_MAX, fits, place_for, remove_socket
 
 FLAG: Final = "--takeover"
 QUIET_MAX: Final = 8  # blocks that are waited for one after which nothing hastens the next
 PROPOSALS_MAX: Final = 8  # and beyond for a height whose proposal is another's; alone, it is always ours
 LINGER_S: Final = 0.02  # our precommit leaves: the others need not wait for it
-PATH_BYTES_MAX: Final = 107  # of Linux's sockaddr_un, which ends with a zero
 
 log = structlog.get_logger(__name__)
 
@@ -72,24 +69,21 @@ class HandOver:
     async def open(self) -> None:
         """Listen. Where that cannot be it is said, and nobody can take over."""
         path = self._home.takeover
-        if len(os.fsencode(path)) > PATH_BYTES_MAX:
+        if not fits(path):
             log.warning("no process can take over: the home's path is too long", path=str(path), allowed=PATH_BYTES_MAX)
             return
-        _remove_socket(path)
-        before = os.umask(0o177)  # its owner alone may ask
         try:
-            self._server = await asyncio.start_unix_server(self._accept, str(path), limit=LINE_BYTES_MAX)
+            with place_for(path):
+                self._server = await asyncio.start_unix_server(self._accept, str(path), limit=LINE_BYTES_MAX)
         except OSError as error:
             log.warning("no process can take over", reason=str(error))
-        finally:
-            os.umask(before)
 
     def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         if self._server is not None:
             self._server.close()
-            _remove_socket(self._home.takeover)
+            remove_socket(self._home.takeover)
         if self._waiting is not None and self.asked is None:
             send(self._waiting, b"no it stops\n")
             self._waiting.close()
@@ -194,10 +188,3 @@ def _has_left(connection: socket.socket) -> bool:
     finally:
         connection.settimeout(ANSWER_S)
     return True
-
-
-def _remove_socket(path: Path) -> None:
-    """That a process which ended left; anything else there is not ours to remove."""
-    with contextlib.suppress(FileNotFoundError):
-        if stat.S_ISSOCK(path.stat().st_mode):
-            path.unlink()

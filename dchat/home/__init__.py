@@ -2,6 +2,6 @@
 
 __all__ = [
     "accounts", "documents", "errors", "files", "home", "home_lock", "identity",
-    "key_file", "key_proofs", "logs", "text",
+    "key_file", "key_proofs", "logs", "sockets",
     "version",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
     validator-config.toml  identity.json
     config/  genesis.json  node_key.json  priv_validator_key.json  addrbook.json
     data/    priv_validator_state.json  cs.wal/  blocks/  state/  app/  snapshots/  trail/  why/
+    run/     admin.sock  takeover.sock
 
 Keys and records of signatures are mode 0600 and never overwritten. A sign state is made only together with its key:
 a key whose record is missing may have signed, and an empty record would let it sign twice (failure 8, failure 9).
@@ -40,6 +41,7 @@ from dchat.home.key_file import KeyFile
 from genesis.kept import keep, load_kept
 
 DEFAULT_HOME = "~/.dchat"
+SOCKETS = "run"  # the folder of Unix sockets
 RETIRED = "retired"  # folders of keys and of records that are not used any more
 REHEARSAL_PREFIX = "rehearsal-"  # of folders beside the databases that hold a copy for a while; no part of the home
 
@@ -119,12 +121,12 @@ class Home(NodeFiles):
     @property
     def takeover(self) -> Path:
         """Where a process asks the one that runs here to hand over."""
-        return self.data / "takeover.sock"
+        return self.root / SOCKETS / "takeover.sock"
 
     @property
     def admin_socket(self) -> Path:
         """Where whoever owns the home administers the node that runs on it."""
-        return self.data / "admin.sock"
+        return self.root / SOCKETS / "admin.sock"
 
     @property
     def pid_file(self) -> Path:

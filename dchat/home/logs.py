@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from dchat.home.text import safe, safe_line
+from dchat.shown.text import safe, safe_line
 
 LIBRARIES_FORMAT = "%(levelname)s %(name)s %(message)s"
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}

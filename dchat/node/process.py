@@ -54,7 +54,6 @@ from dchat.home.errors import AlreadyRunning, CannotTakeOver, HomeError, Identit
 from dchat.home.home import Home, load_genesis
 from dchat.home.home_lock import hold_home
 from dchat.home.identity import load as load_identity
-from dchat.home.text import safe_line
 from dchat.home.version import build_version
 from dchat.node.errors import CannotListen, CannotUpgrade, TooFewHandles
 from dchat.node.joining import Joining
@@ -65,6 +64,7 @@ from dchat.node.runtime import Node, join_by_snapshot
 from dchat.node.upgrade import EXIT_UPGRADE, OpenBinary, Swap, become, options_of, write_info
 from dchat.reload.changes import Changed, Parts, changed
 from dchat.retention.room import NoRoom
+from dchat.shown.text import safe_line
 from dchat.signer.choice import node_key_of
 from dchat.sql.errors import SqlMissing
 from storage.errors import StorageError

@@ -1,3 +1,3 @@
-"""How messages of the schemas are shown to people: the same everywhere, as the schemas themselves say."""
+"""How messages of the schemas, and text from outside, are shown to people: the same everywhere."""
 
-__all__ = ["messages"]
+__all__ = ["messages", "text"]

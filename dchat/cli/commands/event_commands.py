@@ -22,8 +22,8 @@ from dchat.cli.terminal.ask import node_option, run
 from dchat.cli.terminal.base import Command, common_option, echo, show_json
 from dchat.client.client import Client, ClientError
 from dchat.doors.reads.event_feed import parse_where, placed_json
-from dchat.home.text import safe_line
 from dchat.shown.messages import message_json
+from dchat.shown.text import safe_line
 from proto.dchat.v1 import service_pb2 as pb
 from proto.tendermint.types import types_pb2
 

@@ -31,7 +31,7 @@ from dchat.client.wallet import Session, decoded
 from dchat.devnet.network import DevnetError, load_network
 from dchat.home import identity
 from dchat.home.errors import HomeError
-from dchat.home.text import safe_line
+from dchat.shown.text import safe_line
 from proto.dchat.v1.staking_service_pb2 import ListStakingValidatorsRequest
 
 NODES_MAX: Final = 64

@@ -14,7 +14,7 @@ from rich.text import Text
 from consensus.system.disk import OsDisk
 from dchat.cli.commands.status_commands import get_json
 from dchat.cli.terminal.base import Command, Exit, Refusal, current_home, echo, own_node, show_json
-from dchat.home.text import safe_line
+from dchat.shown.text import safe_line
 from dchat.why.desk import answer_of
 from dchat.why.files import Kept
 

@@ -28,7 +28,7 @@ from dchat.cli.terminal.base import Command, Exit, Refusal, echo, own_node, show
 from dchat.cli.terminal.times import Length
 from dchat.client.stall import Asked, Seat, Stall, diagnose
 from dchat.config import Config
-from dchat.home.text import safe_line
+from dchat.shown.text import safe_line
 
 STALLED_AFTER_S = 30
 DIAL_S = 2.0

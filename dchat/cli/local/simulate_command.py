@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dchat.cli.terminal.base import Command, Refusal, echo, show_json
 from dchat.devnet.processes import end_as_by_interrupt
-from dchat.home.text import safe_line
+from dchat.shown.text import safe_line
 from dchat.simulation.plan import PROFILES
 from dchat.simulation.runs import Outcome, in_processes, joint_trace, run_seed
 

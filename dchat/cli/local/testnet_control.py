@@ -28,7 +28,7 @@ from dchat.devnet import processes
 from dchat.devnet.network import NETWORK_FILE, DevnetError, Network, NodeEntry, Ports, load_network, make_network
 from dchat.devnet.ports import require_free, wanted_by
 from dchat.devnet.processes import ControlError
-from dchat.home.text import safe_line
+from dchat.shown.text import safe_line
 
 ACTIONS = ("run", "status", "stop", "kill", "start", "logs")
 REFRESH_S = 0.5

@@ -24,8 +24,8 @@ from dchat.cli.terminal.base import (
 )
 from dchat.client.client import quoted
 from dchat.doors.admin.keys import KEY_FORM
-from dchat.doors.admin.unix_door import PATH_BYTES_MAX
 from dchat.doors.reads.limits import is_loopback
+from dchat.home.sockets import PATH_BYTES_MAX, fits
 
 KEY_VARIABLE: Final = "DCHAT_API_KEY"
 KEY_FILE_BYTES_MAX: Final = 4_096
@@ -69,7 +69,7 @@ def administer(
     if url is None:
         own_node()
         socket, place = _own_socket(), "http://node"
-        if len(os.fsencode(socket)) > PATH_BYTES_MAX:
+        if not fits(socket):
             raise Refusal(
                 f"{socket} is too long for a socket ({PATH_BYTES_MAX} bytes at most), so the node has none: move the "
                 "home, or name the node by --url, with an API key",

@@ -23,8 +23,8 @@ from crypto.mldsa import ML_DSA_65
 from dchat.audit.trail import FILE_NAME, AuditError, Trail
 from dchat.config import CONFIG_FILE, Config, ConfigError, Loaded, load
 from dchat.home.home import DEFAULT_HOME, Home, default_root
-from dchat.home.text import safe
 from dchat.home.version import build_version
+from dchat.shown.text import safe
 
 HOME_KEY = "dchat.home"
 named: dict[str, str] = {}  # what this command line says in words, by the id that answers are about, in hex

@@ -14,8 +14,8 @@ from chain.tx.messages import KIND_OF, encode_message
 from chain.tx.messages import Message as Signed
 from chain.tx.messages.payments import Denom
 from chain.tx.units import in_dchat
-from dchat.home.text import safe_line
 from dchat.shown.messages import Udchat, UdchatText, bytes_text, meaning_of, of_kind, time_text
+from dchat.shown.text import safe_line
 from proto.dchat.v1.service_pb2 import GetRecordResponse, ListMessagesResponse
 from proto.dchat.v1.shown_pb2 import Shown
 from proto.dchat.v1.state_pb2 import LegOutcome

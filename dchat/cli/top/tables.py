@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dchat.cli.top.readings import Reading
-from dchat.home.text import safe_line
+from dchat.shown.text import safe_line
 
 CELL_CHARS_MAX: Final = 48
 ROWS_MAX: Final = 100  # of one table

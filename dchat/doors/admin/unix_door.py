@@ -1,14 +1,11 @@
-"""HOME/data/admin.sock: whoever the system lets open it administers, without a key.
+"""HOME/run/admin.sock: whoever the system lets open it administers, without a key.
 
 Mode 0600, in a folder of mode 0700: that is whoever owns the home, and root. HTTP without TLS, nothing but `/admin`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import socket
-import stat
 import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -20,8 +17,8 @@ from aiohttp import web
 from dchat.doors.admin.desk import BODY_BYTES_MAX, AdminDesk
 from dchat.doors.http.connections import quiet_logger
 from dchat.doors.reads.errors import BadQuestion, Busy, NotServing, NotThere, Unanswered
+from dchat.home.sockets import fits, place_for, remove_socket
 
-PATH_BYTES_MAX: Final = 107  # of Linux's sockaddr_un, which ends with a zero
 STATUS: Final = {BadQuestion: 400, NotThere: 404, NotServing: 503, Busy: 503}
 IDLE_S: Final = 5.0
 STOP_S: Final = 1.0
@@ -38,7 +35,7 @@ class UnixDoor:
 
     async def start(self) -> None:
         """Where it cannot be opened that is said, and the node goes on without."""
-        if len(os.fsencode(self.path)) > PATH_BYTES_MAX:
+        if not fits(self.path):
             log.warning("no administrative socket: the home's path is too long", path=str(self.path))
             return
         app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[_tell_errors])
@@ -48,22 +45,19 @@ class UnixDoor:
             app, access_log=None, logger=quiet_logger(), keepalive_timeout=IDLE_S, shutdown_timeout=STOP_S
         )
         await runner.setup()
-        _remove_socket(self.path)
-        before = os.umask(0o177)  # its owner alone may open it
         try:
-            await web.UnixSite(runner, str(self.path)).start()
+            with place_for(self.path):
+                await web.UnixSite(runner, str(self.path)).start()
             self._runner = runner
         except OSError as error:
             log.warning("no administrative socket", path=str(self.path), reason=str(error))
             await runner.cleanup()
-        finally:
-            os.umask(before)
 
     async def stop(self) -> None:
         if self._runner is not None:
             runner, self._runner = self._runner, None
             await runner.cleanup()
-            _remove_socket(self.path)
+            remove_socket(self.path)
 
 
 @web.middleware
@@ -90,10 +84,3 @@ def _who(request: web.Request) -> str:
     size = struct.calcsize("3i")
     _, uid, _ = struct.unpack("3i", other.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
     return f"uid {uid}"
-
-
-def _remove_socket(path: Path) -> None:
-    """That a process which ended left; anything else there is not ours to remove."""
-    with contextlib.suppress(FileNotFoundError):
-        if stat.S_ISSOCK(path.lstat().st_mode):
-            path.unlink()

@@ -81,7 +81,7 @@ def wanted() -> set[str]:
 
 async def test_examples_do_what_they_say_and_nothing_lacks_one(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Each page on a network of its own. A message counts when a block executed it, the rest when it answered."""
-    folder = tmp_path_factory.mktemp("p")  # short: below it is HOME/data/admin.sock, whose path has 107 bytes at most
+    folder = tmp_path_factory.mktemp("p")  # short: below it is HOME/run/admin.sock, whose path has 107 bytes at most
     done = Done()
     with capture_logs():
         for page in PAGES:

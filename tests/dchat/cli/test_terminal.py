@@ -19,7 +19,7 @@ from dchat.cli.terminal.base import Refusal, echo, show_json
 from dchat.devnet.leases import free_ports
 from dchat.devnet.network import make_network
 from dchat.home import logs
-from dchat.home.text import safe, safe_line
+from dchat.shown.text import safe, safe_line
 
 ROOT = Path(__file__).parents[3]
 

@@ -151,7 +151,7 @@ async def test_a_page_of_another_origin_cannot_ask(node: Running) -> None:
 
 
 async def test_who_owns_the_home_needs_no_key_and_nobody_else_opens_its_socket(node: Running) -> None:
-    socket = home_of(node) / "data" / "admin.sock"
+    socket = home_of(node) / "run" / "admin.sock"
     assert socket.stat().st_mode & 0o777 == 0o600
     async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket))) as http:
         async with http.get("http://node/admin/peers") as answer:
@@ -170,7 +170,7 @@ async def test_who_owns_the_home_needs_no_key_and_nobody_else_opens_its_socket(n
 
 async def test_a_node_that_stops_leaves_no_socket(tmp_path: Path) -> None:
     async with running_node(tmp_path) as running:
-        socket = home_of(running) / "data" / "admin.sock"
+        socket = home_of(running) / "run" / "admin.sock"
         assert socket.exists()
     assert not socket.exists()
 

@@ -64,8 +64,8 @@ class Scene:
         """As the next process does."""
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(WITHIN_S)
-        self.until("its socket", (self.home / "data" / "takeover.sock").exists)
-        connection.connect(str(self.home / "data" / "takeover.sock"))
+        self.until("its socket", (self.home / "run" / "takeover.sock").exists)
+        connection.connect(str(self.home / "run" / "takeover.sock"))
         connection.sendall(words.ask(2))
         assert words.read_line(connection).startswith(b"wait ")
         return connection

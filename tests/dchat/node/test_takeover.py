@@ -38,7 +38,7 @@ def ask(path: Path) -> socket.socket:
 
 def test_a_home_goes_from_process_to_process(network: Network, tmp_path: Path) -> None:
     home = network.home_of(network.nodes[0])
-    path = home / "data" / "takeover.sock"
+    path = home / "run" / "takeover.sock"
     until_height(network, 0, 3, within_s=WITHIN_S)
     assert path.stat().st_mode & 0o777 == 0o600
     first = processes.running_pid(network, network.nodes[0])
