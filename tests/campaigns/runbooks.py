@@ -12,13 +12,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from dchat.devnet.processes import end_as_by_interrupt
 from tests.campaigns.harness import folder_of, say
 from tests.support.interop.tools import deb_tool
 from tests.support.runbooks.carry import Row, carry_out
-from tests.support.runbooks.cases import CASES, ELSEWHERE, Case
+from tests.support.runbooks.cases import CASES, Case
 from tests.support.runbooks.table import write
 from tests.support.runbooks.world import NotAsTold, World
 
@@ -55,7 +54,7 @@ def main() -> int:
     wanted = set(options.alert or known)
     end_as_by_interrupt()
     chosen = [case for case in CASES if wanted.intersection(case.alerts)]
-    rows, failed = campaign(chosen, partial(write, elsewhere=ELSEWHERE) if options.write else lambda rows: None)
+    rows, failed = campaign(chosen, write if options.write else lambda rows: None)
     for row in rows:
         say(f"{row.alert}: fired after {row.fired_s:.1f} s, over {row.cleared_s:.1f} s after the remedy began")
     say(f"{len(rows)} alerts as told; not as told: {', '.join(failed) or 'none'}")

@@ -15,7 +15,7 @@ from dchat.devnet.leases import lease_ports
 from dchat.home.home import Home
 from tests.support.node import differs
 from tests.support.node.machine import set_option
-from tests.support.runbooks import machines, signers
+from tests.support.runbooks import machines, relay, signers
 from tests.support.runbooks.world import SUBJECT, World
 
 ALICE: Final = "../accounts/alice.json"
@@ -308,10 +308,20 @@ CASES: Final = (
         fires_s=300.0,
         clears_s=600.0,
     ),
+    Case(
+        (Sign("DchatRelayDown", None),),
+        "what stands in for a relay (its metrics, from a process of the test) ends",
+        relay.ends,
+        prepare=relay.runs,
+        mend=relay.again,
+        after=relay.gone,
+    ),
+    Case(
+        (Sign("DchatRelayQueueLong", None),),
+        "what stands in for a relay tells of 5,001 messages that wait",
+        relay.too_slow,
+        prepare=relay.runs,
+        mend=relay.delivers,
+        after=relay.gone,
+    ),
 )
-
-# What is not caused here, and why. promtool shows that each of these rules fires and clears.
-ELSEWHERE: Final = {
-    "DchatRelayDown": "there is no relay in this build (`dchat relay`)",
-    "DchatRelayQueueLong": "there is no relay in this build (`dchat relay`)",
-}

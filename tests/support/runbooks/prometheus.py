@@ -20,6 +20,7 @@ from tests.support.runbooks.rules import FACTOR, READ_EVERY_S, scaled
 POLL_S = 0.1
 LOOK_S = 0.25
 UP_S = 60.0
+NODES, RELAYS = "dchat", "dchat-relay"  # jobs, as the rules name them
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,11 @@ class Prometheus:
         every = f"{round(1000 * READ_EVERY_S / self._factor)}ms"
         (self._folder / "rules.yaml").write_text(scaled(self._factor))
         self.read(*self.targets)
-        places = [{"files": [str(self._folder / "nodes.json")], "refresh_interval": "1s"}]
+        self.read_relays()
         config = {
             "global": {"scrape_interval": every, "evaluation_interval": every},
             "rule_files": [str(self._folder / "rules.yaml")],
-            "scrape_configs": [{"job_name": "dchat", "file_sd_configs": places}],
+            "scrape_configs": [self._job(NODES), self._job(RELAYS)],
         }
         (self._folder / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
         with self.log.open("wb") as log:
@@ -88,11 +89,22 @@ class Prometheus:
         return self._folder / "prometheus.log"
 
     def read(self, *targets: str) -> None:
-        """From now on these are read."""
+        """From now on these nodes are read."""
         self.targets = list(targets)
-        draft = self._folder / "nodes.json.new"
-        draft.write_text(json.dumps([{"targets": self.targets}]))
-        draft.replace(self._folder / "nodes.json")
+        self._name(NODES, targets)
+
+    def read_relays(self, *targets: str) -> None:
+        """From now on these relays are."""
+        self._name(RELAYS, targets)
+
+    def _job(self, name: str) -> dict[str, Any]:
+        places = [{"files": [str(self._folder / f"{name}.json")], "refresh_interval": "1s"}]
+        return {"job_name": name, "file_sd_configs": places}
+
+    def _name(self, job: str, targets: Sequence[str]) -> None:
+        draft = self._folder / f"{job}.json.new"
+        draft.write_text(json.dumps([{"targets": list(targets)}]))
+        draft.replace(self._folder / f"{job}.json")
 
     def alerts(self) -> list[Alert]:
         found = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -27,13 +27,9 @@ def line(row: Row) -> str:
     )
 
 
-def not_caused(name: str, why: str) -> str:
-    return f"| [{name}](runbooks.md#{name.lower()}) | not caused here: {why} | promtool | | promtool | |"
-
-
-def written(text: str, rows: Iterable[Row], elsewhere: Mapping[str, str]) -> str:
+def written(text: str, rows: Iterable[Row]) -> str:
     """The page with these rows, in the order of the rules; those of alerts that are not among them stay."""
-    lines = {name: [not_caused(name, why)] for name, why in elsewhere.items()}
+    lines: dict[str, list[str]] = {}
     for row in rows:
         lines.setdefault(row.alert, []).append(line(row))
     lines = told(text) | lines
@@ -43,8 +39,8 @@ def written(text: str, rows: Iterable[Row], elsewhere: Mapping[str, str]) -> str
     return found
 
 
-def write(rows: Iterable[Row], elsewhere: Mapping[str, str], page: Path = PAGE) -> None:
-    page.write_text(written(page.read_text(), rows, elsewhere))
+def write(rows: Iterable[Row], page: Path = PAGE) -> None:
+    page.write_text(written(page.read_text(), rows))
 
 
 def told(text: str) -> dict[str, list[str]]:

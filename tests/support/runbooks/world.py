@@ -24,7 +24,7 @@ from typing import Any, Final, Self
 
 from dchat.config import Config
 from dchat.config.models import SlashingSection
-from dchat.devnet.leases import free_ports
+from dchat.devnet.leases import free_ports, lease_ports
 from dchat.devnet.network import Network, NodeEntry, Pace, make_network
 from dchat.signer.files import SignerFiles
 from tests.support.node.machine import Faults, Process, fault_layer
@@ -63,6 +63,8 @@ class World:
         self.signer_at = ""
         self.signing: subprocess.Popen[bytes] | None = None
         self.readers: subprocess.Popen[bytes] | None = None
+        self.relay: Any = None  # what stands in for one
+        self.relay_port = lease_ports(1)[0]
         self.growing = threading.Event()
         self._options: dict[int, str] = {}
         self.network: Network
