@@ -8,6 +8,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
+from tests.support.uncollected import uncollected
+
 ROOT = str(Path(__file__).parents[2])
 PRODUCT: Final = ("bridge", "chain", "consensus", "crypto", "dchat", "genesis", "governance", "light", "storage")
 Step = tuple[str, int, int]  # a file of the product, a line of it, and the line after it; 0: a function's first
@@ -30,7 +32,8 @@ def lines_of(run: Callable[[], object]) -> int:
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        run()
+        with uncollected():
+            run()
     finally:
         sys.settrace(before)
     return count
@@ -59,7 +62,8 @@ def steps_of(run: Callable[[], object]) -> frozenset[Step]:
     before = sys.gettrace()
     sys.settrace(begin)
     try:
-        run()
+        with uncollected():
+            run()
     finally:
         sys.settrace(before)
     return frozenset(found)

@@ -24,6 +24,7 @@ from consensus.p2p.conn.node_info import NODE_INFO_BYTES_MAX, NodeInfo
 from consensus.p2p.pex import MESSAGE_BYTES_MAX, _checked
 from proto.tendermint.p2p import types_pb2
 from tests.support.p2p.peers import info
+from tests.support.uncollected import uncollected
 
 ID = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeef"
 REFUSAL_CHARS_MAX = 12 * ADDRESS_CHARS_MAX  # escaped, and told twice
@@ -36,7 +37,10 @@ class TooMuchWork(Exception):
 
 @contextmanager
 def bounded_work(lines_max: int) -> Iterator[None]:
-    """Raises TooMuchWork when the block runs more lines, or C code for seconds on end."""
+    """Raises TooMuchWork when the block runs more lines, or C code for seconds on end.
+
+    No collection comes between: a finalizer of what another test left would be counted, and end in an error of its own.
+    """
     lines = 0
 
     def count(frame: FrameType, event: str, arg: Any) -> Any:
@@ -54,7 +58,8 @@ def bounded_work(lines_max: int) -> Iterator[None]:
     signal.setitimer(signal.ITIMER_PROF, ALARM_CPU_S)
     sys.settrace(count)
     try:
-        yield
+        with uncollected():
+            yield
     finally:
         sys.settrace(tracer)
         signal.setitimer(signal.ITIMER_PROF, 0)
