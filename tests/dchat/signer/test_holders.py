@@ -23,6 +23,14 @@ from tests.support.node.kms import ENVIRONMENT, REGION, SECRET, Kms, kms_service
 from tests.support.node.token import LABEL, PIN, SoftToken, soft_token
 
 MESSAGE = b"a vote"
+PATIENCE_S = 60.0  # of a busy machine, in place of what a vote may wait; tests of lateness set their own
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held, "ANSWER_S", PATIENCE_S)
+    monkeypatch.setattr(kms, "CONNECT_S", PATIENCE_S)
+    monkeypatch.setattr(kms, "READ_S", PATIENCE_S)
 
 
 @pytest.fixture(scope="module")
