@@ -14,7 +14,7 @@ import pytest
 
 from dchat.devnet.leases import free_ports
 from dchat.devnet.network import make_network
-from tests.support.interop.tools import build, copied, found, go_tool
+from tests.support.interop.tools import copied, found, go_tool, npm_installed
 
 CHART: Final = Path(__file__).parents[2] / "deploy" / "helm" / "dchat"
 PROGRAM: Final = Path(__file__).parent / "programs" / "kubernetes"
@@ -32,8 +32,7 @@ def rendered(*words: str) -> list[dict[str, Any]]:
     """Objects, each as its schema says. Raises AssertionError."""
     node, npm = found("node", "install Node.js"), found("npm", "install npm to fetch kubernetes-models")
     folder = copied(PROGRAM, "kubernetes")
-    if not (folder / "node_modules" / "kubernetes-models" / "package.json").exists():
-        build([npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"], folder=folder)
+    npm_installed("kubernetes-models", folder=folder, npm=npm)
     made = helm("template", "net", str(CHART), "--kube-version", KUBERNETES, *words)
     assert made.returncode == 0, made.stderr
     checked = subprocess.run(

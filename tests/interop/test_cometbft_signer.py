@@ -18,7 +18,7 @@ import pytest
 from dchat.devnet.leases import free_ports
 from tests.support.interop.cometbft import VERSION, CometNode
 from tests.support.interop.rows import row
-from tests.support.interop.tools import build, cache, found
+from tests.support.interop.tools import built, cache, found
 
 pytestmark = [pytest.mark.go, pytest.mark.network]
 
@@ -116,16 +116,13 @@ async def test_a_cometbft_validator_is_signed_for_and_the_signer_killed_meanwhil
 def harness() -> Path:
     """tm-signer-harness: of Tendermint's last releases, which `go install` alone does not build any more."""
     path = cache() / "bin" / "tm-signer-harness"
-    if path.exists():
-        return path
     go, package = found("go", "it builds tm-signer-harness"), f"{HARNESS}/tools/tm-signer-harness"
     folder = cache() / "programs" / "tm-signer-harness"
-    folder.mkdir(parents=True, exist_ok=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    for place in (folder, path.parent):
+        place.mkdir(parents=True, exist_ok=True)
     (folder / "go.mod").write_text(f"module harness\n\ngo 1.21\n\nrequire {HARNESS} {HARNESS_VERSION}\n")
     (folder / "tools.go").write_text(f'//go:build tools\n\npackage harness\n\nimport _ "{package}"\n')
-    build([go, "build", "-mod=mod", "-o", str(path), package], folder=folder)
-    return path
+    return built(path, [go, "build", "-mod=mod", "-o", str(path), package], folder=folder)
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])

@@ -22,7 +22,7 @@ from crypto.bech32 import encode_address
 from crypto.hash import sha256
 from dchat.client.wallet import Session
 from tests.support.interop.rows import row
-from tests.support.interop.tools import build, copied, found
+from tests.support.interop.tools import copied, found, npm_installed
 from tests.support.node.running import Running, running_node
 from tests.support.rpc.calling import base64_of
 
@@ -39,9 +39,7 @@ def program() -> tuple[list[str], str]:
     """(a command, CosmJS's version)"""
     node, npm = found("node", "install Node.js"), found("npm", f"install npm to fetch {PACKAGE}")
     folder = copied(PROGRAM, "cosmjs")
-    manifest = folder / "node_modules" / PACKAGE / "package.json"
-    if not manifest.exists():
-        build([npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"], folder=folder)
+    manifest = npm_installed(PACKAGE, folder=folder, npm=npm) / "package.json"
     return [node, str(folder / "calls.mjs")], json.loads(manifest.read_text())["version"]
 
 

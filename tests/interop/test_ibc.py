@@ -35,7 +35,7 @@ from dchat.devnet.network import make_network
 from dchat.home.home import Home, load_validator_key
 from light.rpc import RpcProvider
 from tests.support.interop.rows import row
-from tests.support.interop.tools import build, copied, found
+from tests.support.interop.tools import build, built, copied, found
 from tests.support.light.chains import sign
 from tests.support.node.running import QUICK, Running, running_node
 
@@ -58,9 +58,7 @@ Json = dict[str, Any]
 def program() -> tuple[str, str]:
     """(its path, ibc-go's version)"""
     go, folder = found("go", f"install Go to build with {MODULE}"), copied(PROGRAM, "ibc")
-    path = folder / "ibcclient"
-    if not path.exists():
-        build([go, "build", "-o", path.name, "."], folder=folder)
+    path = built(folder / "ibcclient", [go, "build", "-o", "ibcclient", "."], folder=folder)
     return str(path), build([go, "list", "-m", "-f", "{{.Version}}", MODULE], folder=folder)
 
 

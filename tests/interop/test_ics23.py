@@ -18,7 +18,7 @@ from chain.tx.messages import CreateChannel, PostMessage, RegisterIdentity, chan
 from dchat.client.wallet import Session
 from proto.ics23 import proofs_pb2 as pb
 from tests.support.interop.rows import row
-from tests.support.interop.tools import build, copied, found
+from tests.support.interop.tools import build, built, copied, found, npm_installed
 from tests.support.node.running import running_node
 
 PROGRAMS = Path(__file__).parents[2] / "examples" / "ics23"
@@ -101,7 +101,7 @@ class Program:
 
 def go() -> Program:
     tool, folder = found("go", "install Go to verify by its ICS-23 package"), copied(PROGRAMS / "go", "ics23-go")
-    build([tool, "build", "-o", "verify", "."], folder=folder)
+    built(folder / "verify", [tool, "build", "-o", "verify", "."], folder=folder)
     version = build([tool, "list", "-m", "-f", "{{.Version}}", "github.com/cosmos/ics23/go"], folder=folder)
     return Program([str(folder / "verify")], "github.com/cosmos/ics23/go", version)
 
@@ -109,8 +109,7 @@ def go() -> Program:
 def rust() -> Program:
     tool, folder = found("cargo", "install Rust to verify by its crate"), copied(PROGRAMS / "rust", "ics23-rust")
     program = folder / "target" / "release" / "verify"
-    if not program.exists():
-        build([tool, "build", "--release", "--quiet"], folder=folder)
+    built(program, [tool, "build", "--release", "--quiet"], folder=folder)
     version = build([tool, "pkgid", "ics23"], folder=folder).rpartition("@")[2].rpartition("#")[2]
     return Program([str(program)], "ics23 (Rust)", version)
 
@@ -118,9 +117,7 @@ def rust() -> Program:
 def javascript() -> Program:
     node, npm = found("node", "install Node.js"), found("npm", "install npm to fetch @confio/ics23")
     folder = copied(PROGRAMS / "javascript", "ics23-javascript")
-    manifest = folder / "node_modules" / "@confio" / "ics23" / "package.json"
-    if not manifest.exists():
-        build([npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"], folder=folder)
+    manifest = npm_installed("@confio/ics23", folder=folder, npm=npm) / "package.json"
     return Program([node, str(folder / "verify.mjs")], "@confio/ics23", json.loads(manifest.read_text())["version"])
 
 

@@ -17,7 +17,7 @@ from crypto.hash import sha256
 from dchat.devnet.leases import free_ports
 from dchat.devnet.network import make_network
 from tests.support.interop.rows import row
-from tests.support.interop.tools import build, copied, found
+from tests.support.interop.tools import build, built, copied, found
 from tests.support.node.running import QUICK, Running, running_node
 
 pytestmark = [pytest.mark.go, pytest.mark.network]
@@ -36,9 +36,7 @@ WAIT_S = 60
 def program() -> tuple[str, str]:
     """(its path, the version of what it is built on)"""
     tool, folder = found("go", f"install Go to build {MODULE}"), copied(PROGRAM, "load_test")
-    path = folder / "dchat-load-test"
-    if not path.exists():
-        build([tool, "build", "-o", path.name, "."], folder=folder)
+    path = built(folder / "dchat-load-test", [tool, "build", "-o", "dchat-load-test", "."], folder=folder)
     return str(path), build([tool, "list", "-m", "-f", "{{.Version}}", MODULE], folder=folder)
 
 

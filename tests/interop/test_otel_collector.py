@@ -16,7 +16,7 @@ from dchat.client.wallet import Session
 from dchat.devnet.leases import free_ports
 from dchat.devnet.processes import wait_for
 from tests.support.interop.rows import row
-from tests.support.interop.tools import build, copied, found
+from tests.support.interop.tools import build, built, copied, found
 from tests.support.node.running import running_node, until
 
 pytestmark = [pytest.mark.go, pytest.mark.network]
@@ -48,8 +48,7 @@ class Collector:
 @contextmanager
 def collector(folder: Path) -> Iterator[Collector]:
     go, made = found("go", f"install Go to build with {MODULE}"), copied(PROGRAM, "otelcol")
-    if not (made / "otelcol").exists():
-        build([go, "build", "-o", "otelcol", "."], folder=made)
+    built(made / "otelcol", [go, "build", "-o", "otelcol", "."], folder=made)
     ports = free_ports(1)[0]
     (folder / "config.yaml").write_text(CONFIG.format(ports.grpc, ports.http))
     said = folder / "otelcol.log"

@@ -19,7 +19,7 @@ from crypto.bech32 import encode_address
 from crypto.hash import sha256
 from dchat.client.wallet import Session
 from tests.support.interop.rows import row
-from tests.support.interop.tools import build, copied, found
+from tests.support.interop.tools import build, built, copied, found
 from tests.support.node.evidence import two_votes
 from tests.support.node.running import Running, running_node
 from tests.support.rpc.calling import base64_of
@@ -36,8 +36,7 @@ def program() -> tuple[str, str]:
     """(its path, the client's version)"""
     cargo, folder = found("cargo", f"install Rust to build with {CRATE}"), copied(PROGRAM, "tendermint_rs")
     path = folder / "target" / "debug" / "calls"
-    if not path.exists():
-        build([cargo, "build", "--quiet"], folder=folder)
+    built(path, [cargo, "build", "--quiet"], folder=folder)
     return str(path), build([cargo, "pkgid", CRATE], folder=folder).rpartition("@")[2].rpartition("#")[2]
 
 

@@ -17,6 +17,7 @@ from chain.state.roots import CHAT, CURRENCY, STORE_NAMES
 from chain.state.store import SENTINEL_KEY, Stores
 from chain.state.view import View
 from storage.memory import MemoryStore
+from tests.support.interop.tools import alone, cache
 from tests.support.state.naive import digest
 
 HERE = Path(__file__).parent
@@ -123,17 +124,17 @@ def js_check() -> list[str]:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         pytest.skip("Node.js and npm are not installed")
-    cache = Path(os.environ.get("DCHAT_CACHE") or Path.home() / ".cache" / "dchat")
     lock = (HERE / "js" / "package-lock.json").read_bytes()
-    home = cache / f"ics23-js-{hashlib.sha256(lock).hexdigest()[:16]}"
-    if not (home / "installed").exists():
-        home.mkdir(parents=True, exist_ok=True)
-        for name in ("package.json", "package-lock.json", ".npmrc"):
-            shutil.copy(HERE / "js" / name, home / name)
-        done = attempt([npm, "ci", "--no-audit", "--no-fund"], home, dict(os.environ))
-        if done.returncode:
-            pytest.skip(f"the npm packages cannot be had: {done.stderr.strip()[-200:]}")
-        (home / "installed").touch()
+    home = cache() / f"ics23-js-{hashlib.sha256(lock).hexdigest()[:16]}"
+    with alone():
+        if not (home / "installed").exists():
+            home.mkdir(parents=True, exist_ok=True)
+            for name in ("package.json", "package-lock.json", ".npmrc"):
+                shutil.copy(HERE / "js" / name, home / name)
+            done = attempt([npm, "ci", "--no-audit", "--no-fund"], home, dict(os.environ))
+            if done.returncode:
+                pytest.skip(f"the npm packages cannot be had: {done.stderr.strip()[-200:]}")
+            (home / "installed").touch()
     shutil.copy(HERE / "js" / "check.js", home / "check.js")
     return [node, str(home / "check.js")]
 

@@ -6,12 +6,15 @@ the test is skipped and says so; a build that fails otherwise fails the test.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,8 +52,42 @@ def build(command: list[str], *, folder: Path | None = None, **environment: str)
     return done.stdout
 
 
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Nobody else makes something in the cache meanwhile: half a program is no program to find. Not twice at a time."""
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def built(path: Path, command: list[str], *, folder: Path) -> Path:
+    """What the command makes in `folder` of the cache, made once: who comes meanwhile waits."""
+    with alone():
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            build(command, folder=folder)
+    return path
+
+
+def npm_installed(package: str, *, folder: Path, npm: str, named: tuple[str, ...] = ()) -> Path:
+    """`npm install` in `folder` of the cache, once; named: what is installed, without it what its package.json says.
+    Returns the installed package's folder."""
+    options = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock")
+    manifest, says = folder / "node_modules" / package / "package.json", folder / "package.json"
+    if named and not says.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        says.write_text('{"private": true}')
+    return built(manifest, [npm, "install", *options, *named], folder=folder).parent
+
+
 def go_tool(name: str, package: str, version: str) -> Path:
     """A Go program, `go install`ed. package: without the version, which begins with v."""
+    with alone():
+        return _go_tool(name, package, version)
+
+
+def _go_tool(name: str, package: str, version: str) -> Path:
     path = cache() / "bin" / name
     go = shutil.which("go")
     if path.exists() and (go is None or module_version(go, path) == version):
@@ -68,6 +105,11 @@ def deb_tool(name: str, package: str) -> Path:
     unpacked."""
     if (there := shutil.which(name)) is not None:
         return Path(there)
+    with alone():
+        return _deb_tool(name, package)
+
+
+def _deb_tool(name: str, package: str) -> Path:
     folder = cache() / "deb" / package
     if (path := _program_in(folder, name)) is not None:
         return path
@@ -111,11 +153,12 @@ def pip_tool(name: str, *requirements: str) -> Path:
     digest = hashlib.sha256(" ".join(requirements).encode()).hexdigest()[:8]
     folder = cache() / "pip" / f"{requirements[0].replace('==', '-')}-{digest}"
     path = folder / "bin" / name
-    if path.exists():
-        return path
-    build([sys.executable, "-m", "venv", "--clear", str(folder)])
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    build([*pip, "--retries", "1", *requirements])
+    with alone():
+        if path.exists():
+            return path
+        build([sys.executable, "-m", "venv", "--clear", str(folder)])
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        build([*pip, "--retries", "1", *requirements])
     assert path.exists(), f"{requirements[0]} has no program {name}"
     return path
 
@@ -136,6 +179,9 @@ def copied(source: Path, name: str) -> Path:
     folder = cache() / "programs" / f"{name}-{digest.hexdigest()[:16]}"
     for path in files:
         target = folder / path.relative_to(source)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(path.read_bytes())
+        if not target.exists():  # its folder is named after the contents
+            target.parent.mkdir(parents=True, exist_ok=True)
+            whole = target.with_name(f".{target.name}.{os.getpid()}")
+            whole.write_bytes(path.read_bytes())
+            whole.replace(target)
     return folder
