@@ -6,26 +6,29 @@ of the processor, and a test that waits for what comes after it failed on a busy
 Python 3.11 counts the depth of a syntax tree for the whole interpreter (python/cpython 106905, mended in 3.12): a
 garbage collection in the midst of one, whose finalizer draws a traceback and so parses another, fails the first with
 a SystemError. pytest and hypothesis parse whole modules; here no collection comes between.
+
+What is marked `campaign` runs by `scripts/campaign whole` alone (tests/support/counts.py); what takes longest begins
+first (tests/support/order.py).
 """
 
 import ast
-import gc
+import os
 from typing import Any
 
+import pytest
 import structlog
 from hypothesis import settings
+
+from tests.support.counts import left_out
+from tests.support.order import long_first
+from tests.support.uncollected import uncollected
 
 _parse = ast.parse
 
 
 def parse_uncollected(*args: Any, **kinds: Any) -> ast.AST:
-    collects = gc.isenabled()
-    gc.disable()
-    try:
+    with uncollected():
         return _parse(*args, **kinds)
-    finally:
-        if collects:
-            gc.enable()
 
 
 ast.parse = parse_uncollected  # type: ignore[assignment]
@@ -39,3 +42,10 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if left := left_out(items):
+        config.hook.pytest_deselected(items=left)
+    kept = [item for item in items if item not in left]
+    items[:] = long_first(kept, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))

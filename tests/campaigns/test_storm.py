@@ -17,7 +17,7 @@ from tests.support.chain.harness import wallet
 from tests.support.economy.life import NAMES
 from tests.support.economy.world import DCHAT
 
-TXS = 250
+TXS = 150
 SEED = 11
 
 

@@ -25,6 +25,7 @@ from chain.tx.messages import (
 )
 from consensus.abci.interface import CheckTxRequest, CheckTxType
 from tests.support.chain.harness import Chain, drain
+from tests.support.counts import counted
 
 NAMES = ("ann", "bob", "carl", "dora")
 ROOMS = ("red", "green")
@@ -185,7 +186,7 @@ def test_histories() -> None:
     run_state_machine_as_test(
         Histories,
         settings=settings(
-            max_examples=40, stateful_step_count=40, deadline=None, derandomize=True,
+            max_examples=counted(20, whole=400), stateful_step_count=40, deadline=None, derandomize=True,
             suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip

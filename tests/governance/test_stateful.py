@@ -4,7 +4,6 @@ says of the stake that the closing block left, whatever happened to stake while 
 
 from __future__ import annotations
 
-import os
 import random
 from typing import Any
 
@@ -44,13 +43,13 @@ from governance import clearing, records
 from governance import module as governance
 from governance.actions import governance_params_of
 from governance.tally import Tally, judge
+from tests.support.counts import counted
 from tests.support.governance.world import DCHAT, MIN, World, address
 
 PEOPLE = tuple(f"p{index}" for index in range(6))
 VALIDATORS = tuple(f"v{index}" for index in range(4))
 EVERYBODY = (*PEOPLE, *VALIDATORS)
 FIELD = {1: "yes", 2: "abstain", 3: "no", 4: "no_with_veto"}
-LONG = bool(os.environ.get("DCHAT_LONG"))
 
 
 def by_definition(world: World, number: int) -> Tally:
@@ -281,7 +280,7 @@ def test_a_long_walk(seed: int) -> None:
     )  # fmt: skip
     seen = set()
     try:
-        for _ in range(10_000 if LONG else 600):
+        for _ in range(counted(600, whole=10_000)):
             pick(steps)()
             machine.laws_hold()
             machine.supply_changes_by_what_is_burned()
@@ -295,7 +294,7 @@ def test_a_long_walk(seed: int) -> None:
 DEFAULTS = (governance.units_per_block, clearing.swept_per_block, governance.COUNTS_MAX)
 TestGovernance = Governance.TestCase
 TestGovernance.settings = settings(
-    max_examples=2_000 if LONG else 40,
+    max_examples=counted(20, whole=2_000),
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -28,10 +28,11 @@ from dchat.simulation.cluster import SimulationFailed, Spoil, simulate
 from dchat.simulation.node import SIGN_STATE, WAL_FOLDER
 from dchat.simulation.plan import NEVER_S, PROFILES, Plan
 from storage.kv import Write
+from tests.support.counts import counted
 
 CI_SEEDS = (43, 77, 106, 523, 622)  # short ones that have every fault between them
-PROFILE_SEEDS = 10  # of each, half a second and less
-JOIN_SEEDS = 3  # longer ones: there must be a snapshot first
+PROFILE_SEEDS = counted(4, whole=10)  # of each, half a second and less
+JOIN_SEEDS = counted(1, whole=3)  # longer ones: there must be a snapshot first
 SEEDS_TO_FIND_A_FAULT = 10
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -12,20 +12,22 @@ import pytest
 
 from tests.campaigns.crashes.matrix import places_of, run
 from tests.campaigns.crashes.run import record_all
+from tests.support.counts import counted
 from tests.support.power import PROFILES, Machine, Profile, Recorder, Step, find_compiler, read_journal
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler to make the recorder with")
 
 SEED = 7
+PLACES = counted(20, whole=40)
 
 
 @pytest.mark.network
 def test_a_node_comes_back_wherever_the_power_goes(tmp_path: Path) -> None:
     """Failures 3, 21 and 27: of a chain of one, which nobody gives back what it loses."""
     (phase,) = record_all(tmp_path, blocks=16, operator=())
-    tally = run(phase, places_of(phase, random.Random(SEED), 40), SEED)
+    tally = run(phase, places_of(phase, random.Random(SEED), PLACES), SEED)
     assert not tally.failures, [failure.told() for failure in tally.failures]
-    assert tally.disks.total() >= 40
+    assert tally.disks.total() >= PLACES
 
 
 def replaced(*, synced: bool, folder_synced: bool) -> str:

@@ -137,7 +137,13 @@ async def lived_through(world: World) -> None:
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("kinds", [(ED25519, ML_DSA_65), (ML_DSA_65,)], ids=["mixed", "ml-dsa alone"])
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        pytest.param((ED25519, ML_DSA_65), id="mixed"),
+        pytest.param((ML_DSA_65,), marks=pytest.mark.campaign, id="ml-dsa alone"),
+    ],
+)
 async def test_four_processes_with_keys_of_ml_dsa(tmp_path: Path, kinds: tuple[str, ...]) -> None:
     network = make_network(tmp_path / "net", validators=4, pace=PACE, ports=free_ports(4), key_types=kinds)
     first, last = network.nodes[0], network.nodes[3]
