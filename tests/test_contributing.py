@@ -38,7 +38,7 @@ def test_a_list_carried_out_gives_what_it_promises(heading: str, tmp_path: Path)
     copy.run(sys.executable, "scripts/check_determinism.py")
     copy.run(str(Path(sys.executable).parent / "lint-imports"))
     if heading == "A message":  # the one that all rooms meet; it takes its time
-        copy.run(sys.executable, "-m", "mypy")
+        copy.check_types()
     (copy.root / "tests" / "test_added.py").write_text(example.test)
     copy.run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_added.py", *example.shows)
 

@@ -15,8 +15,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv", ".hypothesis", "__pycache__", ".*_cache", "*.egg-info", "dist", "build"
+    ".git", ".venv", ".cache", ".hypothesis", "*.pyc.*", ".*_cache", "*.egg-info", "dist", "build", "target"
 )
+TYPES_CACHE = ".mypy_cache"  # its paths are relative, so it holds in the copy: what is the same is not checked again
 
 
 ROW = '    _row("identities/{address}/devices", DEVICES),\n'
@@ -58,8 +59,15 @@ class Copy:
 
     @staticmethod
     def make(folder: Path) -> Copy:
+        """With what Python has compiled: each file's time and size say whether that is still of it."""
         shutil.copytree(ROOT, folder, ignore=LEFT_OUT, symlinks=True)
         return Copy(folder)
+
+    def check_types(self) -> None:
+        """`mypy`, which begins with what is known of the tree where it was checked. Raises AssertionError."""
+        if (ROOT / TYPES_CACHE).is_dir():
+            shutil.copytree(ROOT / TYPES_CACHE, self.root / TYPES_CACHE)
+        self.run(sys.executable, "-m", "mypy")
 
     def contents(self) -> dict[str, bytes]:
         return {

@@ -21,14 +21,17 @@ SPRING = ROOT / "tests" / "support" / "upgrade" / "plans" / "spring.py"
 
 
 def make_build(folder: Path, *, plan: Path | None = None) -> Path:
-    """An executable that runs the tree: everything is linked, but for `dchat`, which may get another plan."""
+    """An executable that runs the tree: everything is linked, but for `dchat`, which may get another plan.
+
+    With what Python has compiled of it: the first start of each build took seconds of a core to do it again.
+    """
     tree = folder / "tree"
     tree.mkdir(parents=True)
     for path in ROOT.iterdir():
         if path.is_dir() and (path / "__init__.py").exists() and path.name not in ("dchat", "tests"):
             (tree / path.name).symlink_to(path)
     (tree / "proto").symlink_to(ROOT / "proto") if not (tree / "proto").exists() else None
-    shutil.copytree(ROOT / "dchat", tree / "dchat", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "dchat", tree / "dchat", ignore=shutil.ignore_patterns("*.pyc.*"))  # one half written
     if plan is not None:
         shutil.copyfile(plan, tree / "dchat" / "app" / "build_plan.py")
     script = folder / "dchat"
