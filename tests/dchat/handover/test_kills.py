@@ -24,7 +24,7 @@ from dchat.devnet.leases import free_ports
 from dchat.devnet.network import Network, make_network
 from dchat.handover import words
 from tests.campaigns.logs import double_signatures
-from tests.support.cli.network import PACE
+from tests.support.node.running import QUICK
 
 pytestmark = pytest.mark.network
 WITHIN_S = 180.0
@@ -80,7 +80,7 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("n", numbered=False)
-    made = Scene(make_network(folder, validators=1, pace=PACE, ports=free_ports(1)))
+    made = Scene(make_network(folder, validators=1, pace=QUICK, ports=free_ports(1)))
     processes.start(made.network, made.node)
     try:
         yield made
