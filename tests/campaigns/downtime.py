@@ -32,7 +32,7 @@ from dchat.config import Config
 from dchat.devnet.network import Pace, make_network
 from dchat.home import identity
 from tests.campaigns.harness import ROOT, CampaignFailed, Testnet, be_quiet, folder_of, run_campaign, say, until
-from tests.campaigns.replay import Replay, check_same, kept_at, money_of
+from tests.campaigns.replay import Replay, money_of, say_all_have_the_same
 from tests.campaigns.rules import D, Inflation, Window, shares_of_block, slash
 
 VICTIM = 4
@@ -307,10 +307,7 @@ async def main(arguments: argparse.Namespace) -> None:
         alice = identity.load(net.home / net.network.accounts["alice"]).wallet.address
         with Replay(net.homes[0]) as story:
             check_story(story, bytes.fromhex(net.network.node(VICTIM).address), alice, paid)
-        kept = kept_at(net.homes)
-        check_same(kept)
-        say(f"{len(kept)} nodes have the same {len(kept[0].balances)} balances and roots at height {kept[0].height}")
-        say("every invariant holds on each")
+        say_all_have_the_same(net.homes)
 
 
 if __name__ == "__main__":

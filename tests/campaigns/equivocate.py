@@ -39,7 +39,7 @@ from dchat.home import identity
 from dchat.home.home import Home
 from tests.campaigns.harness import CampaignFailed, Testnet, be_quiet, folder_of, run_campaign, say, until
 from tests.campaigns.logs import messages
-from tests.campaigns.replay import Replay, check_same, kept_at, money_of
+from tests.campaigns.replay import Replay, money_of, say_all_have_the_same
 from tests.campaigns.rules import Entry, slash
 
 VICTIM = 4
@@ -295,10 +295,7 @@ async def main(arguments: argparse.Namespace) -> None:
         happened = first_infraction(net.homes[: VICTIM - 1], homes, address)
         with Replay(net.homes[0]) as story:
             check_punishment(story, address, happened)
-        kept = kept_at(homes)
-        check_same(kept)
-        say(f"{len(kept)} nodes have the same {len(kept[0].balances)} balances and roots at height {kept[0].height}")
-        say("every invariant holds on each")
+        say_all_have_the_same(homes)
 
 
 if __name__ == "__main__":

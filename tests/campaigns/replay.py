@@ -29,7 +29,7 @@ from dchat.config import Config
 from dchat.home.home import Home, load_genesis
 from dchat.node.runtime import Databases
 from storage.memory import MemoryStore
-from tests.campaigns.harness import CampaignFailed
+from tests.campaigns.harness import CampaignFailed, say
 from tests.support.chain.harness import drain
 
 
@@ -179,3 +179,11 @@ def check_same(kept: list[Kept]) -> None:
             raise CampaignFailed(f"{first.name} and {other.name} differ at height {first.height}: {differing}")
         if other.broken:
             raise CampaignFailed(f"{other.name} at height {other.height}: {other.broken}")
+
+
+def say_all_have_the_same(homes: list[Path]) -> None:
+    """Of stopped nodes: balances, roots, every law. Raises CampaignFailed."""
+    kept = kept_at(homes)
+    check_same(kept)
+    say(f"{len(kept)} nodes have the same {len(kept[0].balances)} balances and roots at height {kept[0].height}")
+    say("every invariant holds on each")

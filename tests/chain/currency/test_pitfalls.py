@@ -47,6 +47,14 @@ from tests.support.economy.world import SLASHING, STAKING, UNIT, World, consensu
 HALF = ONE // 2
 
 
+def comes(world: World, name: str, stake_udchat: int) -> None:
+    """Somebody becomes a validator, with a key of the same name."""
+    world.keys[name] = consensus_key(name)
+    who = world.address(name)
+    key = world.keys[name].bytes
+    world.do(name, CreateValidator(who, key, name, 0, ONE, ONE, UNIT, stake_udchat, possession(name, who)))
+
+
 def code_of(name: str) -> int:
     return next(error.code for error in declared_errors() if error.__name__ == name)
 
@@ -396,19 +404,7 @@ def test_the_last_validator_stays() -> None:
     assert world.validator("v1").jailed
     assert world.validator("v1").status == BONDED
     assert world.block().validator_updates == ()
-    world.keys["new"] = consensus_key("new")
-    message = CreateValidator(
-        world.address("new"),
-        world.keys["new"].bytes,
-        "new",
-        0,
-        ONE,
-        ONE,
-        UNIT,
-        200 * UNIT,
-        possession("new", world.address("new")),
-    )
-    world.do("new", message)
+    comes(world, "new", 200 * UNIT)
     assert world.names(world.height + 2) == {"new"}
     assert world.validator("v1").status == UNBONDING
 
@@ -470,21 +466,7 @@ def test_h_plus_2() -> None:
     """Update returned at the end of H: signs from H+2, in LastCommit from H+3; a leaver still signs H+1."""
     world = World({"v1": 100 * UNIT, "v2": 90 * UNIT}, {"new": 500 * UNIT}, staking=STAKING._replace(validators_max=2))
     world.blocks(2)
-    world.keys["new"] = consensus_key("new")
-    world.do(
-        "new",
-        CreateValidator(
-            world.address("new"),
-            world.keys["new"].bytes,
-            "new",
-            0,
-            ONE,
-            ONE,
-            UNIT,
-            200 * UNIT,
-            possession("new", world.address("new")),
-        ),
-    )
+    comes(world, "new", 200 * UNIT)
     at = world.height
     assert (world.names(at + 1), world.names(at + 2)) == ({"v1", "v2"}, {"v1", "new"})
     world.blocks(2)

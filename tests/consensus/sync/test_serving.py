@@ -287,6 +287,16 @@ async def test_silent_peers_are_asked_once_and_an_honest_one_is_found(sync: Sync
     assert sync.host.dropped == []
 
 
+async def with_sixty_blocks(sync: Sync) -> FakePeer:
+    """A peer that says it has them, and answers nothing."""
+    peer = FakePeer("a" * 40, CHANNELS)
+    sync.host.links[peer.id] = peer
+    sync.reactor.add_peer(peer)
+    await sync.run(0.1)
+    sync.reactor.receive(BLOCK_SYNC_CHANNEL, peer, m.StatusResponse(60, 1).encode())
+    return peer
+
+
 async def test_a_pruned_peer_is_no_liar(sync: Sync) -> None:
     """It claims block 1, has pruned it when we ask, and serves what it kept: CometBFT's NoBlockResponse."""
 
@@ -332,11 +342,7 @@ async def test_large_blocks_are_decoded_aside(sync: Sync, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(sync_blocks, "decode_fetched", noted)
     monkeypatch.setattr(sync_blocks, "INLINE_BYTES_MAX", 16)
-    peer = FakePeer("a" * 40, CHANNELS)
-    sync.host.links[peer.id] = peer
-    sync.reactor.add_peer(peer)
-    await sync.run(0.1)
-    sync.reactor.receive(BLOCK_SYNC_CHANNEL, peer, m.StatusResponse(60, 1).encode())
+    peer = await with_sixty_blocks(sync)
     await sync.run(0.1)
     for block in chain(60)[:10]:
         sync.reactor.receive(BLOCK_SYNC_CHANNEL, peer, m.BlockResponse(block.encode()).encode())
@@ -403,11 +409,7 @@ async def test_who_answers_with_a_fat_block_is_charged_and_dropped(
     made: list[object] = []
     for kind in (Block, ExtendedCommit):
         monkeypatch.setattr(kind, "from_proto", staticmethod(made.append))
-    peer = FakePeer("a" * 40, CHANNELS)
-    sync.host.links[peer.id] = peer
-    sync.reactor.add_peer(peer)
-    await sync.run(0.1)
-    sync.reactor.receive(BLOCK_SYNC_CHANNEL, peer, m.StatusResponse(60, 1).encode())
+    peer = await with_sixty_blocks(sync)
     await sync.run(0.1)
     header = message_field(b"\x0a", int_field(b"\x18", 1))
     if FAT[name]:
@@ -426,11 +428,7 @@ async def test_who_answers_with_a_fat_block_is_charged_and_dropped(
 async def test_a_block_of_another_height_is_told_by_its_header(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
     """audit 21: it was decoded whole, in a thread, to learn that nobody had asked for it."""
     monkeypatch.setattr(Block, "from_proto", staticmethod(lambda message: pytest.fail("decoded")))
-    peer = FakePeer("a" * 40, CHANNELS)
-    sync.host.links[peer.id] = peer
-    sync.reactor.add_peer(peer)
-    await sync.run(0.1)
-    sync.reactor.receive(BLOCK_SYNC_CHANNEL, peer, m.StatusResponse(60, 1).encode())
+    peer = await with_sixty_blocks(sync)
     await sync.run(0.1)
     other = message_field(b"\x0a", int_field(b"\x18", 1_000)) + message_field(b"\x12", bytes(100_000))
     with pytest.raises(PeerFault, match="block 1000 was not asked for"):
@@ -441,11 +439,7 @@ async def test_what_waits_to_be_decoded_is_bounded(sync: Sync, monkeypatch: pyte
     """audit 21: each peer could leave twenty of the largest messages there; who did nothing wrong is asked again."""
     monkeypatch.setattr(sync_blocks, "INLINE_BYTES_MAX", 16)
     monkeypatch.setattr(sync_blocks, "BUFFER_BYTES_MAX", 4_000)
-    peer = FakePeer("a" * 40, CHANNELS)
-    sync.host.links[peer.id] = peer
-    sync.reactor.add_peer(peer)
-    await sync.run(0.1)
-    sync.reactor.receive(BLOCK_SYNC_CHANNEL, peer, m.StatusResponse(60, 1).encode())
+    peer = await with_sixty_blocks(sync)
     await sync.run(0.1)
     for height in sorted(sync.reactor._peers[peer.id].asked):
         sync.reactor.receive(BLOCK_SYNC_CHANNEL, peer, m.BlockResponse(chain(60)[height - 1].encode()).encode())

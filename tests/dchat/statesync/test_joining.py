@@ -91,6 +91,16 @@ async def ripe(running: Running) -> str:
     return f"2:{meta.block_id.hash.hex()}"
 
 
+async def joins(joiner: Joiner) -> None:
+    """All the way: the node starts from what it restored."""
+    await joiner.join()
+    node = await joiner.start()
+    try:
+        assert node.driver.state.last_block_height >= 5
+    finally:
+        await node.stop()
+
+
 def scenario(folder: Path, work: Callable[[Running], Any]) -> None:
     async def run() -> None:
         async with running_node(folder / "network", options=SNAPSHOTS) as running:
@@ -192,12 +202,7 @@ def test_room_that_ends_while_the_trees_are_built_ends_it_and_leaves_nothing_of_
         assert len(builds) == 1
         assert [file.name for file in joiner.home.state_sync.iterdir()] == ["begun"]
         assert not (joiner.home.databases / "app").exists()
-        await joiner.join()
-        node = await joiner.start()
-        try:
-            assert node.driver.state.last_block_height >= 5
-        finally:
-            await node.stop()
+        await joins(joiner)
 
     scenario(tmp_path, work)
 
@@ -250,12 +255,7 @@ def test_a_stop_while_it_restores_is_taken_up(tmp_path: Path, monkeypatch: pytes
         monkeypatch.setattr(Restorer, "apply", applied)
         assert ChunkFolder(OsDisk(), joiner.home.state_sync).is_begun
         joiner.config.state_sync.enable = False  # a start without the flag takes it up, too
-        await joiner.join()
-        node = await joiner.start()
-        try:
-            assert node.driver.state.last_block_height >= 5
-        finally:
-            await node.stop()
+        await joins(joiner)
 
     scenario(tmp_path, work)
 
@@ -274,12 +274,7 @@ def test_a_stop_before_the_engines_state_is_saved_is_taken_up(tmp_path: Path, mo
         with pytest.raises(OSError, match="stopped"):
             await joiner.join()
         monkeypatch.setattr(BlockStore, "save_header", saved)
-        await joiner.join()
-        node = await joiner.start()
-        try:
-            assert node.driver.state.last_block_height >= 5
-        finally:
-            await node.stop()
+        await joins(joiner)
 
     scenario(tmp_path, work)
 
