@@ -1,12 +1,14 @@
 """A new operator's whole path by docs/operators alone, on machines that share nothing but addresses.
 
-Where this user may, each machine is a network namespace. Four begin a chain by a ceremony, a fifth joins and becomes a
-validator; a Prometheus on one of them has data for every query of every dashboard; the fifth's databases are brought
-back from a backup, and it changes its key; all five are handed over to new processes and cross an upgrade that they
-voted for. What is typed is what the pages say, but for texts that wait for days (QUICKER). It fails where a page says
-otherwise than what happens, and where anybody signed twice.
+Where this user may, each machine is a network namespace. Four begin a chain by a ceremony, and start; a Prometheus on
+one of them has data for every query of every dashboard; a fifth joins and becomes a validator; its databases are
+brought back from a backup, and it changes both its keys; all five are handed over to new processes and cross an
+upgrade that they voted for. What is typed is what the pages say, but for texts that wait for days (QUICKER). It fails
+where a page says otherwise than what happens, where anybody signed twice, and where two nodes had two app hashes at
+one height. At its end it prints what was done, section by section; with --write that table goes into
+docs/operators/README.md.
 
-    scripts/campaign operator
+    scripts/campaign operator [--write]
 """
 
 from __future__ import annotations
@@ -17,13 +19,14 @@ import json
 import shutil
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
 from tests.campaigns.harness import CampaignFailed, folder_of, run_campaign, say
-from tests.campaigns.logs import double_signatures
-from tests.support.docs.machines import World, world
-from tests.support.docs.pages import BEGUN, CHANGED
+from tests.campaigns.logs import double_signatures, signatures
+from tests.support.docs.machines import Machine, Part, World, world
+from tests.support.docs.pages import BEGUN, CHANGED, DOCS
 from tests.support.interop.tools import deb_tool
 from tests.support.upgrade.builds import SPRING, make_build
 
@@ -36,16 +39,20 @@ QUICKER: Final = {
     "+ 57600": f"+ {LATER_BLOCKS}",
 }
 ASKED_FOR_S: Final = 1_200.0  # until the upgrade's height
+PAGE: Final = DOCS / "operators" / "README.md"
+HEAD: Final = "| page | section | commands | seconds | as it says |\n|---|---|---|---|---|\n"
 
 
 def dashboards(machines: World, prometheus: Path) -> None:
     """Every query of every dashboard, asked of a Prometheus on the first machine."""
-    targets = " ".join(f"{machine.address}:9090" for machine in machines.machines.values())
-    words = f"{sys.executable} -m tests.support.docs.dashboards {prometheus} {targets}"
-    code, printed = machines.machines["alpha"].type(words, timeout_s=300)
-    if code:
-        raise CampaignFailed(f"dashboards: {printed}")
-    say(f"dashboards: {printed.strip()}")
+    with machines.part("Dashboards: each query is answered", "monitor.md") as part:
+        targets = " ".join(f"{machines.machines[name].address}:9090" for name in machines.each)
+        words = f"{sys.executable} -m tests.support.docs.dashboards {prometheus} {targets}"
+        code, printed = machines.machines["alpha"].type(words, timeout_s=300)
+        if code:
+            raise CampaignFailed(f"dashboards: {printed}")
+        part.commands = int(printed.split()[0])
+        say(f"dashboards: {printed.strip()}")
 
 
 def votes_lacking(machines: World) -> dict[str, int]:
@@ -63,19 +70,88 @@ def walk(machines: World, prometheus: Path, build: Path) -> None:
 
     for page in BEGUN:
         carry_out(page)
-    dashboards(machines, prometheus)
+        if page == "monitor.md":
+            dashboards(machines, prometheus)
     for machine in machines.machines.values():
         shutil.copy(build, machine.folder / "dchat-spring")
-    for page in CHANGED[:-1]:
+    for page in CHANGED:
+        before = votes_lacking(machines)
         carry_out(page)
-    before = votes_lacking(machines)
-    carry_out(CHANGED[-1])
-    after = votes_lacking(machines)
-    lacking = {name: after[name] - before.get(name, 0) for name in after}
-    say(f"votes that blocks lack over hand-overs and upgrade: {lacking}")
+        after = votes_lacking(machines)
+        lacking = {name: after[name] - before.get(name, 0) for name in after}
+        say(f"votes that blocks lack over {page}: {lacking}")
+    known = machines.names.known
+    if known["epsilon-id"] == known["epsilon-new-id"]:
+        raise CampaignFailed("epsilon has the node key that it had")
     for name, machine in machines.machines.items():
         if "becoming the upgrade binary" not in machine.log:
             raise CampaignFailed(f"{name} did not start the new build: {machine.log[-2_000:]}")
+
+
+def app_hashes(machine: Machine) -> dict[int, str]:
+    """What this machine's processes said that the state after each height is. Raises CampaignFailed."""
+    found: dict[int, str] = {}
+    for line in machine.log.splitlines():
+        told = json.loads(line) if line.startswith("{") else {}
+        if told.get("event") == "committed":
+            height, app_hash = int(told["height"]), str(told["app_hash"])
+            if found.setdefault(height, app_hash) != app_hash:
+                raise CampaignFailed(f"{machine.name}: two app hashes at height {height}")
+    return found
+
+
+def agreed(machines: World) -> None:
+    """That all came to one app hash at each height that they executed. Raises CampaignFailed."""
+    told = {name: app_hashes(machine) for name, machine in machines.machines.items()}
+    count: Counter[int] = Counter(height for of_one in told.values() for height in of_one)
+    for height in sorted(count):
+        said = {of_one[height] for of_one in told.values() if height in of_one}
+        if len(said) != 1:
+            raise CampaignFailed(f"height {height}: {[(name, of_one.get(height)) for name, of_one in told.items()]}")
+    by_all = sum(many == len(told) for many in count.values())
+    say(f"{len(count)} heights, {by_all} of them in the logs of all {len(told)}: one app hash at each")
+
+
+def rotated(machines: World) -> None:
+    """That the retired key's last vote is before the next one's first. Raises CampaignFailed."""
+    epsilon = machines.machines["epsilon"].home
+    retired = [json.loads(file.read_text())["address"].lower() for file in (epsilon / "config/retired").iterdir()]
+    now = machines.names.known["next-address"].lower()
+    heights: dict[str, list[int]] = {}
+    for (_, who, height, _), _signature in signatures(machines.machines["alpha"].home):
+        heights.setdefault(who, []).append(height)
+    if len(retired) != 1 or max(heights[retired[0]]) >= min(heights[now]):
+        raise CampaignFailed(f"{retired} signed at {heights.get(retired[0], [])[-3:]}, {now} from {heights[now][:3]}")
+    say(f"epsilon's first key signed up to {max(heights[retired[0]])}, its second from {min(heights[now])} on")
+
+
+def loud(machines: World) -> None:
+    """What nodes logged as errors."""
+    for name, machine in machines.machines.items():
+        lines = (json.loads(line) for line in machine.log.splitlines() if line.startswith("{"))
+        found = Counter(str(told["event"]) for told in lines if told.get("level") in ("error", "critical"))
+        if found:
+            say(f"errors in the log of {name}: {dict(found)}")
+
+
+def table(parts: list[Part]) -> str:
+    """Rows of markdown, one a section."""
+    rows = [
+        f"| [{part.page}]({part.page}) | {part.section} | {part.commands} | {part.seconds:.0f} | "
+        f"{part.wrong.replace('|', '/') or 'yes'} |\n"
+        for part in parts
+    ]
+    commands, seconds = sum(part.commands for part in parts), sum(part.seconds for part in parts)
+    met = sum(not part.wrong for part in parts)
+    return f"{HEAD}{''.join(rows)}| | all | {commands} | {seconds:.0f} | {met} of {len(parts)} |\n"
+
+
+def write(told: str) -> None:
+    """Puts the table in the place of the one in the page."""
+    before, _, rest = PAGE.read_text().partition(HEAD)
+    after = rest.partition("\n\n")[2]
+    assert rest, PAGE
+    PAGE.write_text(f"{before}{told}\n{after}")
 
 
 async def main(options: argparse.Namespace) -> None:
@@ -85,16 +161,25 @@ async def main(options: argparse.Namespace) -> None:
         (folder / "machines").mkdir()
         with world(folder / "machines", NAMES, each=4, options=OPTIONS, quicker=QUICKER) as machines:
             machines.asked_for_s = ASKED_FOR_S
-            await asyncio.to_thread(walk, machines, prometheus, build)
+            try:
+                await asyncio.to_thread(walk, machines, prometheus, build)
+            finally:
+                say(table(machines.parts))
             homes = [machine.home for machine in machines.machines.values()]
+        loud(machines)
         slots, twice = double_signatures(homes)
-    if twice:
-        raise CampaignFailed(f"signed twice: {twice}")
-    say(f"{slots} signatures of {len(NAMES)} validators, none twice")
+        if twice:
+            raise CampaignFailed(f"signed twice: {twice}")
+        say(f"{slots} signatures of {len(NAMES)} validators, none twice")
+        agreed(machines)
+        rotated(machines)
+    if options.write:
+        write(table(machines.parts))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         prog="scripts/campaign operator", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--write", action="store_true", help="write the table into docs/operators/README.md")
     run_campaign(main(parser.parse_args()))

@@ -37,7 +37,6 @@ WITHOUT: Final = {
     "network connect": "a page has one node: tests/dchat/cli/test_network_commands.py connects two",
     "network peer-lookup": "a page's node has no peer: tests/dchat/cli/test_network_commands.py looks one up",
     "signer init": "docs/signer.md; tests/dchat/signer types it",
-    "signer show": "docs/signer.md; tests/dchat/signer types it",
     **{
         f"signer {name}": "the node must not run; docs/signer.md says what to type, tests/dchat/signer types it"
         for name in ("adopt", "decrypt-key", "encrypt-key", "move-key")

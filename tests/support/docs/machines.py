@@ -34,6 +34,7 @@ ASKED_FOR_S: Final = 120.0
 TYPED_S: Final = 300.0
 AGAIN_S: Final = 0.5
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"^#{1,3} (.+)$", re.MULTILINE)
 _TYPED = re.compile(r"^([a-z]+)\$ (.*)$")
 _ASKS = ("dchat query", "dchat status", "dchat health", "dchat upgrade status", "grep ")
 _SCP = """#!/bin/sh
@@ -55,6 +56,18 @@ class Line:
     command: str
     shown: str
     block: int = 0  # the number of the line with which its block begins
+    section: str = ""  # the heading above it
+
+
+@dataclass
+class Part:
+    """A section of a page, and what came of it. commands: that told what the page says, on however many machines."""
+
+    section: str
+    page: str
+    commands: int = 0
+    seconds: float = 0.0
+    wrong: str = ""  # what was not as the page says; empty: nothing
 
 
 def lines_of(page: Path) -> list[Line]:
@@ -62,6 +75,7 @@ def lines_of(page: Path) -> list[Line]:
     found: list[Line] = []
     for block in _BLOCK.finditer(text):
         first = text[: block.start(1)].count("\n") + 1
+        section = _HEADING.findall(text[: block.start()])[-1]
         machine = command = ""
         at, shown = 0, []
         for number, line in enumerate([*block[1].splitlines(), "end$ "], start=first):
@@ -70,12 +84,12 @@ def lines_of(page: Path) -> list[Line]:
                 shown.append(line)
                 continue
             if command:
-                found.append(Line(page.name, at, machine, command, "\n".join(shown), first))
+                found.append(Line(page.name, at, machine, command, "\n".join(shown), first, section))
             machine, command, at, shown = typed[1], typed[2], number, []
     return found
 
 
-@dataclass
+@dataclass(eq=False)
 class Machine:
     name: str
     folder: Path
@@ -120,22 +134,42 @@ class World:
     quicker: dict[str, str] = field(default_factory=dict)
     asked_for_s: float = ASKED_FOR_S
     names: Names = field(default_factory=Names)
+    parts: list[Part] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def part(self, section: str, page: str) -> Iterator[Part]:
+        """What is done within is a row of what was done."""
+        part, began = Part(section, page), time.monotonic()
+        self.parts.append(part)
+        try:
+            yield part
+        except Exception as error:
+            part.wrong = str(error).partition("\n")[0]
+            raise
+        finally:
+            part.seconds = time.monotonic() - began
 
     def carry_out(self, page: str) -> None:
         """All that a page of docs/operators says to type. Raises AssertionError: what was not as it says."""
         found = lines_of(DOCS / "operators" / page)
         assert found, page
-        for (_, where), group in groupby(found, key=lambda line: (line.block, line.machine)):
-            lines = list(group)
-            if where == "all":
-                for name in self.machines:
-                    for line in lines:
-                        self._carry_out(line, self.machines[name])
-                continue
-            machines = [self.machines[name] for name in (self.each if where == "each" else (where,))]
-            for line in lines:
-                with ThreadPoolExecutor(len(machines)) as at_once:
-                    list(at_once.map(partial(self._carry_out, line), machines))
+        for section, lines in groupby(found, key=lambda line: line.section):
+            with self.part(section, page) as part:
+                for (_, where), group in groupby(lines, key=lambda line: (line.block, line.machine)):
+                    self._type(where, list(group), part)
+
+    def _type(self, where: str, lines: list[Line], part: Part) -> None:
+        """Lines of a block that are typed on the same machines."""
+        if where == "all":
+            for machine in dict.fromkeys(self.machines.values()):  # one may have several names
+                for line in lines:
+                    self._carry_out(line, machine)
+                    part.commands += 1
+            return
+        machines = [self.machines[name] for name in (self.each if where == "each" else (where,))]
+        for line in lines:
+            with ThreadPoolExecutor(len(machines)) as at_once:
+                part.commands += len(list(at_once.map(partial(self._carry_out, line), machines)))
 
     def _carry_out(self, line: Line, machine: Machine) -> None:
         def filled(text: str) -> str:
