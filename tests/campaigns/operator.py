@@ -31,9 +31,10 @@ from tests.support.interop.tools import deb_tool
 from tests.support.upgrade.builds import SPRING, make_build
 
 NAMES: Final = ("alpha", "beta", "gamma", "delta", "epsilon")
-OPTIONS: Final = {"DCHAT_CONSENSUS__BLOCK_TIME": "1s", "DCHAT_CONSENSUS__TIMEOUT_COMMIT": "0"}
-VOTING_S: Final = 180  # all type a vote, on a machine that may be busy
-LATER_BLOCKS: Final = 300
+OPTIONS: Final = {"DCHAT_CONSENSUS__BLOCK_TIME": "6s", "DCHAT_CONSENSUS__TIMEOUT_COMMIT": "0"}  # leaves us the machine
+VOTING_S: Final = 150  # all type a vote, on a machine that may be busy
+LATER_BLOCKS: Final = 60  # more than come in that time, with those that votes start
+TYPED_S: Final = 600.0  # of a command that is ours, not a page's
 QUICKER: Final = {
     "dchat genesis collect ": f"dchat genesis collect --voting-period {VOTING_S}s ",
     "+ 57600": f"+ {LATER_BLOCKS}",
@@ -48,7 +49,7 @@ def dashboards(machines: World, prometheus: Path) -> None:
     with machines.part("Dashboards: each query is answered", "monitor.md") as part:
         targets = " ".join(f"{machines.machines[name].address}:9090" for name in machines.each)
         words = f"{sys.executable} -m tests.support.docs.dashboards {prometheus} {targets}"
-        code, printed = machines.machines["alpha"].type(words, timeout_s=300)
+        code, printed = machines.machines["alpha"].type(words, timeout_s=TYPED_S)
         if code:
             raise CampaignFailed(f"dashboards: {printed}")
         part.commands = int(printed.split()[0])
@@ -57,7 +58,7 @@ def dashboards(machines: World, prometheus: Path) -> None:
 
 def votes_lacking(machines: World) -> dict[str, int]:
     """Blocks without the vote of each validator, by its moniker, as the first machine's node has counted them."""
-    told = json.loads(machines.machines["alpha"].type("dchat query staking validators")[1])
+    told = json.loads(machines.machines["alpha"].type("dchat query staking validators", timeout_s=TYPED_S)[1])
     return {row["moniker"]: int(row["signing"]["missed_total"]) for row in told["validators"]}
 
 

@@ -31,7 +31,7 @@ from tests.support.docs.pages import DOCS, Names
 
 ROOT: Final = Path(__file__).parents[3]
 ASKED_FOR_S: Final = 120.0
-TYPED_S: Final = 300.0
+TYPED_S: Final = 600.0
 AGAIN_S: Final = 0.5
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#{1,3} (.+)$", re.MULTILINE)
