@@ -253,7 +253,7 @@ class ConsensusDriver(Entrance):
         self._step_since_ns = self._clock.monotonic_ns()
         if self._consensus is None:  # else blocks were synced in between, which would have shown our key
             self._executor.pool.on_available(self._txs_available)
-            self._own.watch.wait_until(self._step_since_ns + self._watch_ns if self._watch_ns else 0)
+            self._own.watch.wait(self._watch_ns, self._step_since_ns, self._state.next_height)
             self._own.watch_some_heights(self._state, self._watch_heights)
         if left_ns := self._own.watch.left_ns(self._step_since_ns):
             log.info("signs nothing yet: listens whether its key is used elsewhere", seconds=left_ns / 1e9)

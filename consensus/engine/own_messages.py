@@ -101,7 +101,8 @@ class OwnMessages:
         fail_point: FailPoint = no_fail_point,
     ) -> None:
         self.signer, self.is_away = signer, isinstance(signer, RemoteSigner)
-        self.watch = OwnKeyWatch(signer)
+        is_recorded_elsewhere = isinstance(signer, RemoteSigner) and signer.has_record_elsewhere
+        self.watch = OwnKeyWatch(signer, is_recorded_elsewhere=is_recorded_elsewhere)
         self._wal, self._executor = wal, executor
         self._clock, self._workers, self._metrics, self._fail_point = clock, workers, metrics, fail_point
 
@@ -132,7 +133,7 @@ class OwnMessages:
         if not heights or index is None or len(state.validators) == 1:
             return
         until = state.next_height + heights
-        self.watch.wait_until_height(until)
+        self.watch.wait_until_height(until, state.next_height)
         log.warning(
             "signs nothing below a height, and listens whether its key is used elsewhere; where the chain does not go "
             "on without it, set [consensus] double_sign_check_height to 0",

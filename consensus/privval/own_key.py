@@ -4,6 +4,8 @@ What this process signed is known, and what was signed before it started is boun
 signature of our key above that record which this process did not make, or another one for what it did make, can only
 come from a second process: this one stops at once, before the two contradict each other. Nobody else can cause it:
 it takes our key's signature.
+Where a signer elsewhere has a record of its own, the one here may lack what was signed from another home, or before the
+key was moved there: all is ours then, up to the height at which this process signs, or listens, first.
 Source: lighthouse#2069 (two processes with one key are not noticed).
 """
 
@@ -25,6 +27,8 @@ PUT_OFF_MAX: Final = 64  # effects of rounds that went by without us; of the las
 
 Position = tuple[int, int, int]  # height, round, SignStep
 
+NO_BOUND: Final[Position] = (1 << 63, 0, 0)  # above every position
+
 
 @dataclass(frozen=True, slots=True)
 class WatchOver:
@@ -45,30 +49,44 @@ class KeyUsedElsewhere(ConsensusFailure):
 
 
 class OwnKeyWatch:
-    """Compares what peers show of our key with what we signed. `signer` None: an observer, nothing is ours."""
+    """Compares what peers show of our key with what we signed. `signer` None: an observer, nothing is ours.
 
-    def __init__(self, signer: Record | None) -> None:
+    is_recorded_elsewhere: who signs has a record of its own, which is the one that counts.
+    """
+
+    def __init__(self, signer: Record | None, *, is_recorded_elsewhere: bool = False) -> None:
+        self._record: Position = (0, 0, 0)
         self.follow(signer)
+        if is_recorded_elsewhere:
+            self._record = NO_BOUND
         self._until_ns = self._until_height = 0
         self._put_off: deque[SignProposal | SignVote] = deque(maxlen=PUT_OFF_MAX)
 
     def follow(self, signer: Record | None) -> None:
         """Watch this one's key from now on."""
         self.address = b"" if signer is None else signer.pub_key.address
-        self._record: Position = (0, 0, 0) if signer is None else signer.last_position
+        self._record = (0, 0, 0) if signer is None else signer.last_position
         self._made: OrderedDict[Position, bytes] = OrderedDict()
 
-    def wait_until(self, until_ns: int) -> None:
-        """Sign nothing before this monotonic time, so that a second process shows itself first."""
-        self._until_ns = until_ns
+    def _ours_until(self, height: int) -> None:
+        """What was signed elsewhere before is of this height at most."""
+        if self._record == NO_BOUND:
+            self._record = (height + 1, 0, 0)
+
+    def wait(self, for_ns: int, now_ns: int, height: int) -> None:
+        """Sign nothing for so long, so that a second process shows itself first. height: that runs."""
+        self._until_ns = now_ns + for_ns if for_ns else 0
+        if for_ns:
+            self._ours_until(height)
 
     def left_ns(self, now_ns: int) -> int:
         """Of the time in which nothing is signed."""
         return max(0, self._until_ns - now_ns)
 
-    def wait_until_height(self, height: int) -> None:
-        """Sign nothing below this height: while the chain goes on without us, a second process shows itself."""
-        self._until_height = height
+    def wait_until_height(self, until: int, height: int) -> None:
+        """Sign nothing below the height `until`: while the chain goes on without us, a second process shows itself."""
+        self._until_height = until
+        self._ours_until(height)
 
     def puts_off(self, effect: SignProposal | SignVote, now_ns: int) -> bool:
         """Whether the effect waits for the end of the watch; then it is kept, unless its height goes by before."""
@@ -87,6 +105,7 @@ class OwnKeyWatch:
 
     def signed(self, vote: Vote) -> None:
         """This process signed it."""
+        self._ours_until(vote.height)
         self._made[vote.height, vote.round, VOTE_STEPS[vote.type]] = vote.signature
         if len(self._made) > REMEMBERED_MAX:
             self._made.popitem(last=False)

@@ -254,6 +254,7 @@ class RemoteSigner:
 
     def __init__(self, door: Door, key: AwayKey, record: SignRecord, workers: Workers) -> None:
         self.door, self._pub_key, self._record, self._workers = door, key.pub_key, record, workers
+        self.has_record_elsewhere = isinstance(key, RemoteKey)
         self._floor = 0
         if record_fault(record.state, key.pub_key):  # it was of the key that the home had before: its position counts
             record.state = replace(record.state, signature=b"", sign_bytes=b"")

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from consensus.core.events import NilReason, SignVote, Step, VoteKind
+from consensus.p2p.conn.node_key import NodeKey
+from consensus.privval.channel import SignerAddress
 from consensus.privval.own_key import KeyUsedElsewhere, OwnKeyWatch, WatchOver
+from consensus.privval.remote import RemoteKey, RemoteSigner
+from consensus.simulation.disk import SimulatedDisk
+from consensus.system.clock import InlineWorkers
 from consensus.system.errors import EXIT_CONSENSUS_FAILURE
 from consensus.types.block import Commit
 from consensus.types.commit import CommitSig
 from consensus.types.ids import NIL_BLOCK_ID
 from consensus.types.vote import PRECOMMIT, PREVOTE, Vote
-from tests.support.engine.bench import FAST, SLOW_PROPOSER, Home, StopAt, genesis_of, make_node, until
+from tests.support.engine.bench import FAST, SLOW_PROPOSER, Home, StopAt, genesis_of, key_of, make_node, until
 from tests.support.engine.driver import OTHER, Bench, make_bench, own_votes, restart
 from tests.support.engine.memnet import MemoryNetwork
 
@@ -237,3 +243,36 @@ async def test_who_is_alone_does_not_wait_for_blocks_of_others() -> None:
     await node.driver.start()
     await until(lambda: node.height >= 1)
     await node.driver.stop()
+
+
+def of_remote() -> OwnKeyWatch:
+    """Of a signer that has a record of its own, from a home without one."""
+    key = RemoteKey(key_of(0).pub_key, SignerAddress(path="/signer"), NodeKey.generate())
+    signer = RemoteSigner.open(SimulatedDisk(), Path("/node/state.json"), key, "c", InlineWorkers())
+    assert signer.has_record_elsewhere
+    return OwnKeyWatch(signer, is_recorded_elsewhere=True)
+
+
+def vote_of(watch: OwnKeyWatch, height: int, round_: int = 0, signature: bytes = b"b" * 64) -> Vote:
+    return Vote(PREVOTE, height, round_, OTHER, 5, watch.address, 0, signature=signature)
+
+
+def test_what_was_signed_before_the_key_was_moved_to_a_signer_is_ours_until_this_process_signs() -> None:
+    """Else a node whose key moved ended at its next start, by what it had signed itself."""
+    watch = of_remote()
+    watch.saw_commit(_slot(watch.address, b"b" * 64))
+    watch.saw_vote(vote_of(watch, 8))
+    watch.signed(vote_of(watch, 9, signature=b"a" * 64))
+    watch.saw_vote(vote_of(watch, 9, 1))  # of the height that ran when it was moved
+    for second in (vote_of(watch, 10), vote_of(watch, 9)):  # the latter is another than what was made here
+        with pytest.raises(KeyUsedElsewhere):
+            watch.saw_vote(second)
+
+
+def test_a_second_process_is_seen_while_a_node_with_a_signer_elsewhere_listens() -> None:
+    for listens in (lambda one: one.wait(S, 0, 9), lambda one: one.wait_until_height(19, 9)):
+        watch = of_remote()
+        listens(watch)
+        watch.saw_vote(vote_of(watch, 9, 3))
+        with pytest.raises(KeyUsedElsewhere, match="its record began at 10/0/0"):
+            watch.saw_vote(vote_of(watch, 10))
