@@ -145,7 +145,8 @@ class Views:
             return str(self.driver.halted)
         if self.is_catching_up():
             waits = self._waits_for()
-            place = f"catching up: at height {self.answers.height} of {self.sync_target()}"
+            target = self.sync_target()
+            place = f"catching up: at height {self.answers.height}" + (f" of {target}" if target else "")
             return f"{place}, waits for {waits}" if waits else place
         if len(self.driver.state.validators) > 1 and not self.switch.peers:
             return f"no peers{self._others()}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -12,6 +14,7 @@ from consensus.core.votes import HeightVotes
 from consensus.engine.round_state import HeightState
 from consensus.types.block import BlockBounds
 from dchat.doors.http.lateness import Standing, rounds_s, why_no_block
+from dchat.doors.http.views import Thresholds, Views
 from tests.support.engine.bench import FAST, Home, genesis_of, make_node, until
 from tests.support.node.telling import SteadyApp
 
@@ -107,3 +110,20 @@ async def test_the_engine_says_since_when_a_height_runs() -> None:
     finally:
         await alone.driver.stop()
         await calm.driver.stop()
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [(0, "catching up: at height 2, waits for peers"), (9, "catching up: at height 2 of 9, waits for peers")],
+)
+def test_no_height_is_told_of_a_network_that_nobody_tells_of(target: int, said: str) -> None:
+    """It was `at height 2 of 0` where there was no peer."""
+    unused: Any = None
+    answers: Any = SimpleNamespace(height=2)
+    driver: Any = SimpleNamespace(failure=None, halted=None)
+    switch: Any = SimpleNamespace(peers=[], foreign_chains="")
+    views = Views(
+        me=unused, answers=answers, driver=driver, pool=unused, switch=switch, is_catching_up=lambda: True,
+        sync_target=lambda: target, sync_waits_for=lambda: "peers", thresholds=Thresholds(30),
+    )  # fmt: skip
+    assert views.ready() == (False, {"ready": False, "connected_peers": 0, "reason": said})
