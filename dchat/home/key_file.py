@@ -49,7 +49,7 @@ class KeyFile:
     def read(path: Path) -> KeyFile:
         """Raises HomeError: it cannot be read, is no key file, or others than its owner may use it."""
         try:
-            if not is_private(path):
+            if path.is_file() and not is_private(path):
                 raise HomeError(f"{path}: others than its owner may use it; mend with: chmod 600 {path}")
             with path.open("rb") as file:
                 text = file.read(FILE_BYTES_MAX + 1)

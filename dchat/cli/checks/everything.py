@@ -38,28 +38,29 @@ def look_at_everything(
     files = [home.identity, home.node_key, home.validator_key, home.sign_state, home.genesis]
     looks.of_files(files, found)
     found.look(lambda: Swap.of(home, config))
-    if home.validator_key.exists() and not config.validator.priv_validator_laddr:
+    if looks.is_there(home.validator_key) and not config.validator.priv_validator_laddr:
         found.look(lambda: _key(home, check_record))
         found.look(check_key)
-    if home.node_key.exists():
+    if looks.is_there(home.node_key):
         found.look(lambda: NodeKey.load(home.node_key))
-    if home.identity.exists():
+    if looks.is_there(home.identity):
         found.look(lambda: _identity(home))
     found.look(check_genesis_of)
     is_sound = found.look(lambda: preflight.check_options(home, config))
     if is_sound:
         found.look(check_home)
-        _doors(home, loaded, found)
+        found.look(lambda: _doors(home, loaded, found))
     found.look(lambda: preflight.check_machine(home, config))
-    looks.modes(home, config, found)
+    found.look(lambda: looks.modes(home, config, found))
     found.look(lambda: looks.room(home, config, found))
-    looks.certificates(home, config, found)
+    found.look(lambda: looks.certificates(home, config, found))
     genesis = None if config.node.proxy_app else _genesis(home, genesis_file, read_genesis)
     if genesis is not None:
-        looks.of_genesis(home, loaded, genesis, found)
+        found.look(lambda: looks.of_genesis(home, loaded, genesis, found))
     chain_id = genesis.chain_id if genesis is not None else config.validator.chain_id
     if is_sound and chain_id:
-        looks.peers(home, config, chain_id, found, genesis_hash=b"" if genesis is None else genesis_digest(genesis))
+        digest = b"" if genesis is None else genesis_digest(genesis)
+        found.look(lambda: looks.peers(home, config, chain_id, found, genesis_hash=digest))
     return found
 
 
@@ -84,7 +85,7 @@ def _doors(home: Home, loaded: Loaded, found: Findings) -> None:
 def _genesis(home: Home, genesis_file: Path | None, read_genesis: Callable[[Path], GenesisDoc]) -> GenesisDoc | None:
     """None: there is none, or it is a fault that was told."""
     try:
-        if home.genesis.exists():
+        if looks.is_there(home.genesis):
             return load_genesis(home)
         return read_genesis(genesis_file) if genesis_file is not None else None
     except (HomeError, OSError):

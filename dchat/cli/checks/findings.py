@@ -30,7 +30,8 @@ class Findings:
             self._add(str(error), Exit.MACHINE)
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
-            self._add(f"{where}{place}{error.strerror or error}", Exit.USAGE)
+            if not place or not any(told.startswith(place) for told in self.faults):  # what it says of it is more
+                self._add(f"{where}{place}{error.strerror or error}", Exit.USAGE)
         except (HomeError, CannotUpgrade, P2PError, ValueError) as error:
             self._add(f"{where}{error}", Exit.USAGE)
         else:
@@ -46,4 +47,6 @@ class Findings:
 
     def _add(self, text: str, code: Exit) -> None:
         self.code = self.code or code
-        self.faults += [line for line in text.splitlines() if line not in self.faults]
+        for line in text.splitlines():
+            if not any(told.startswith(line) for told in self.faults):
+                self.faults.append(line)

@@ -48,6 +48,14 @@ TIME_ERROR: Final = 5  # what adjtimex answers of a clock that nobody keeps
 # ----------------------------------------------------------------------------------------------------- the home
 
 
+def is_there(path: Path) -> bool:
+    """As far as this user may look: where not, `of_files` tells it."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def running_pid(home: Home) -> str:
     """Of the process that runs on this home; empty: none."""
     try:
@@ -84,7 +92,7 @@ def modes(home: Home, config: Config, found: Findings) -> None:
     if config.sql.connection and home.config_file.exists():
         secrets.append(home.config_file)
     for path in secrets:
-        if path.exists() and not is_private(path):
+        if is_there(path) and not is_private(path):
             found.warn(f"{path}: others than its owner may use it, and it is secret; mend with: chmod 600 {path}")
     for folder in (home.root, home.root / "config", home.data):
         if folder.is_dir() and folder.stat().st_mode & 0o022:
@@ -208,7 +216,7 @@ def of_genesis(home: Home, loaded: Loaded, genesis: GenesisDoc, found: Findings)
     is_in = any(one.pub_key.bytes == key for one in genesis.validators)
     has_blocks = home.databases.joinpath("blocks").exists()
     if key and not is_in and not has_blocks and not loaded.asks_to_stake:
-        where = home.validator_key if home.validator_key.exists() else "[validator] priv_validator_pub_key"
+        where = home.validator_key if is_there(home.validator_key) else "[validator] priv_validator_pub_key"
         found.warn(
             f"{where}: this key is no validator's in the genesis: the node follows without voting, unless it became "
             "one since"
@@ -231,11 +239,11 @@ def of_genesis(home: Home, loaded: Loaded, genesis: GenesisDoc, found: Findings)
 
 
 def _sign_state(home: Home, has_blocks: bool, found: Findings) -> None:
-    if not home.sign_state.exists() or not home.validator_key.exists():
+    if not is_there(home.sign_state) or not is_there(home.validator_key):
         return
     try:
         record = read_record(OsDisk(), home.sign_state)
-    except InvalidFile:
+    except (InvalidFile, OSError):
         return  # told with the files
     if record != SignState() and not has_blocks:
         found.warn(
@@ -270,7 +278,7 @@ def _public_key(home: Home, config: Config) -> bytes:
     from dchat.home.home import load_public_key
 
     try:
-        return load_public_key(home).bytes if home.validator_key.exists() else b""
+        return load_public_key(home).bytes if is_there(home.validator_key) else b""
     except HomeError:
         return b""  # told with the files
 

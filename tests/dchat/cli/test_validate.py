@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import socket
@@ -79,6 +80,42 @@ def test_every_fault_is_told_at_once_and_nothing_is_written(home: Home) -> None:
     ):
         assert said in told.output, told.output
     assert sorted(home.root.rglob("*")) == before
+
+
+FILES = ("identity", "node_key", "validator_key", "sign_state", "genesis")
+
+
+@pytest.mark.parametrize("spoiled", [*((name,) for name in FILES), FILES], ids=" ".join)
+def test_files_that_cannot_be_read_are_told_each_once_and_the_rest_beside_them(
+    home: Home, spoiled: tuple[str, ...]
+) -> None:
+    paths = [Path(getattr(home, name)) for name in spoiled]
+    for path in paths:
+        path.unlink()
+        path.mkdir()
+    home.config_file.write_text(home.config_file.read_text() + '[backup]\nschedule = "never"\n[http]\nhost = "300.1"\n')
+    told = validated(home)
+    assert told.exit_code == 2, told.output
+    lines = [line.removeprefix("dchat: ") for line in told.output.splitlines()]
+    for path in paths:
+        about = [line for line in lines if line.startswith(f"{path}: ")]
+        assert about == [f"{path}: cannot be read: Is a directory; it belongs to the user that runs the node"]
+
+
+def test_a_folder_that_this_user_may_not_enter(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who tests as root may enter any: the system's answer is stood in for."""
+    stat = Path.stat
+
+    def refused(path: Path, **how: bool) -> os.stat_result:
+        if path.parent == home.root / "config":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return stat(path, **how)
+
+    monkeypatch.setattr(Path, "stat", refused)
+    home.sign_state.write_text("no")
+    told = validated(home)
+    for name in ("node_key.json", "priv_validator_key.json", "genesis.json"):
+        assert f"{home.root / 'config' / name}: cannot be read: Permission denied" in told.output
 
 
 def test_a_port_that_is_taken_is_told_with_its_option_and_whose_it_is(home: Home) -> None:
