@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
 import structlog
@@ -60,7 +59,7 @@ from consensus.engine.incoming.inputs import (
     encode_logged,
 )
 from consensus.engine.intake import Intake, Verdicts
-from consensus.engine.interfaces import RoundListener, SavedBlock, SavedListener
+from consensus.engine.interfaces import Alarms, RoundListener, SavedBlock, SavedListener
 from consensus.engine.own_messages import OwnMessages, ToSign, Turns, vote_time
 from consensus.engine.replay import Recorded, recover
 from consensus.engine.round_state import PREVOTE_WAIT_WIRE_STEP, HeightState, times_judged
@@ -94,15 +93,6 @@ loud = LogLimit(log)
 Event: TypeAlias = (
     TimedOut | BuiltBlock | BlockComplete | BlockValidated | TxsAvailable | ProposalIn | VoteIn | WatchOver
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Alarms:
-    """Whom the driver tells of what it does not mend itself."""
-
-    fatal: Callable[[int, str], None]  # it cannot go on: the process's exit code and last line
-    fault: Callable[[str, str], None] = lambda peer_id, reason: None  # a peer broke the protocol
-    halt: Callable[[HaltRequested], None] = lambda halt: None  # the application wants no more blocks
 
 
 class ConsensusDriver(Entrance):
@@ -616,6 +606,8 @@ class ConsensusDriver(Entrance):
         )  # fmt: skip
         await self._work.drop()
         applied = await self._executor.apply(self._state, block, block_id, save=save)
+        if not precommits.is_full:
+            await self._precommit_late(decided, block, precommits)
         us = await self._own.index_in(applied.validators)  # the disk may be waited for: not once the next height began
         self._state = applied
         if self._signer is not None:
@@ -630,10 +622,18 @@ class ConsensusDriver(Entrance):
         self._recorded = None  # what follows in the log, if anything, is of no height of ours
         self._commit_due_ns = decided_ns + self.config.timeout_commit_ms * NS_PER_MS
         self._gathering.start(decided_ns, len(block.txs))
-        late_ns = 0 if precommits.is_full else decided_ns + self._late_wait_ns - now
-        wait_ns = max(self._commit_due_ns - now, late_ns)
+        wait_ns = max(self._commit_due_ns, 0 if precommits.is_full else decided_ns + self._late_wait_ns) - now
         needs_proof = bool(block.txs or block.evidence) and self._state.app_hash != block.header.app_hash
         await self._enter_height(precommits, max(0, -(-wait_ns // NS_PER_MS)), us, needs_proof=needs_proof)
+
+    async def _precommit_late(self, decided: Decide, block: Block, precommits: RoundVotes) -> None:
+        """Where ours is not among them: for the next block's commit."""
+        vote = await self._own.late_precommit(decided, self.core.our_index, block, self._state)
+        if vote is not None:
+            precommits.add_late(vote)
+            self.metrics.own_precommits_late += 1
+            for listener in self._listeners:
+                listener.vote_added(vote)
 
     async def _enter_height(self, last: RoundVotes | None, wait_ms: int, us: int | None, *, needs_proof: bool) -> None:
         # Nothing waits from here on: who read votes meanwhile would have the old tally kept as the new height's.

@@ -7,9 +7,11 @@ the event loop; every call here is synchronous and short.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from consensus.abci.interface import HaltRequested
 from consensus.core.events import Elapsed, Step, VoteKind
 from consensus.engine.incoming.inbox import Charges
 from consensus.formats.bits import BitArray
@@ -166,6 +168,15 @@ class SavedListener(Protocol):
     """Hears of each block once it is saved."""
 
     def block_saved(self, saved: SavedBlock) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Alarms:
+    """Whom the driver tells of what it does not mend itself."""
+
+    fatal: Callable[[int, str], None]  # it cannot go on: the process's exit code and last line
+    fault: Callable[[str, str], None] = lambda peer_id, reason: None  # a peer broke the protocol
+    halt: Callable[[HaltRequested], None] = lambda halt: None  # the application wants no more blocks
 
 
 class Driver(Protocol):

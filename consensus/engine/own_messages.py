@@ -10,21 +10,22 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import structlog
 
 from consensus.abci.interface import VerifyVoteExtensionRequest
 from consensus.abci.requests import extend_vote_request
-from consensus.core.events import SignProposal, SignVote, VoteKind
+from consensus.core.events import Decide, SignProposal, SignVote, VoteKind
 from consensus.engine.incoming.checks import extension_bytes_max
 from consensus.engine.incoming.inputs import PartIn, ProposalIn, VoteIn, encode_logged
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.metrics import EngineMetrics, Signing
 from consensus.formats.timestamps import within_time
-from consensus.formats.units import NS_PER_MS
+from consensus.formats.units import NS_PER_MS, NS_PER_S
 from consensus.privval.own_key import PUT_OFF_MAX, OwnKeyWatch
 from consensus.privval.remote import AnySigner, RemoteSigner
+from consensus.privval.signer import VOTE_STEPS
 from consensus.privval.succession import SuccessiveSigner
 from consensus.state.state import State
 from consensus.stores.wal import Wal
@@ -36,6 +37,8 @@ from consensus.types.ids import NIL_BLOCK_ID, BlockID
 from consensus.types.parts import PartSet
 from consensus.types.validators import ValidatorSet
 from consensus.types.vote import Proposal, Vote
+
+LATE_NS: Final = 30 * NS_PER_S  # a block older than that has its successor, which was to hold our precommit
 
 log = structlog.get_logger(__name__)
 
@@ -237,6 +240,26 @@ class OwnMessages:
         self._metrics.last_signed_height = effect.height
         self.watch.signed(signed)
         return signed
+
+    async def late_precommit(self, decided: Decide, index: int | None, block: Block, state: State) -> Vote | None:
+        """For what +2/3 decided before we precommitted: who is slow, or was away, is still counted in the next block's
+        commit. index: our place in this height's set. The block is saved; `state` is the one before it.
+
+        It can only add power to what is decided. By our record we signed nothing of this round's precommits or of a
+        later round, so it contradicts nothing, and we take no more part in this height, so it binds nothing: line 36
+        asks for a polka, which more than 1/3 correct ones of the +2/3 have seen. None where that does not hold, where
+        the key is elsewhere (what it was asked may be under way), or where nobody can count it any more.
+        Source: arXiv:1807.04938, lemmas 3 and 4; CometBFT v0.38, spec/consensus/consensus.md (LastCommit).
+        """
+        signer, height, round = self.signer, decided.height, decided.round
+        if index is None or signer is None or self.is_away or state.params.abci.extensions_enabled(height):
+            return None
+        effect, now_ns = SignVote(VoteKind.PRECOMMIT, height, round, decided.value_id, None), self._clock.now_ns()
+        if signer.last_position >= (height, round, VOTE_STEPS[VoteKind.PRECOMMIT]):
+            return None
+        if now_ns - block.header.time_ns > LATE_NS or self.watch.is_on(effect, self._clock.monotonic_ns()):
+            return None
+        return await self.vote(effect, index, vote_time(now_ns, [block.header.time_ns]), block, state)
 
     def _extension(self, block: Block, state: State) -> bytes | None:
         """What the application adds to our precommit, if others would accept it: they judge as we do.

@@ -85,6 +85,7 @@ class EngineMetrics:
     votes_duplicate: int = 0
     votes_refused: int = 0
     votes_late: int = 0  # precommits of the height before, added to its commit
+    own_precommits_late: int = 0  # of our precommits, made when +2/3 had decided without
     equivocations: int = 0
     own_signatures_refused: int = 0
     inbox_dropped: int = 0

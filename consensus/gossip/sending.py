@@ -61,6 +61,7 @@ FARTHER_NS: Final = 20 * NS_PER_MS  # more than a distance in one place varies b
 WORD_NS_MAX: Final = NS_PER_S  # who answers pings later than this gets everything from everybody
 DECIDED_HOLD_NS: Final = 150 * NS_PER_MS  # the others decide a height within this, or need help
 WIRE_NEW_HEIGHT: Final = 1
+WIRE_NEW_ROUND: Final = 2  # where ours wait for something to propose
 WIRE_COMMIT: Final = 8
 CATCH_UP_CACHE_HEIGHTS: Final = 8
 CUT_INLINE_BYTES_MAX: Final = 262_144  # of an old block: cut in 1 ms; a larger one in a thread
@@ -347,9 +348,10 @@ class Gossip:
         return True
 
     def _push_votes(self, state: PeerState) -> None:
-        """Stock peers take votes of their round and of its proposal's polka; ours of every round."""
+        """Stock peers take votes of their round and of its proposal's polka; ours of every round. The last height's
+        are of use until the commit is proposed; stock peers take them at the height's begin alone."""
         rs = self._rs
-        if state.step == WIRE_NEW_HEIGHT and rs.last_commit is not None:
+        if state.step <= (WIRE_NEW_ROUND if state.is_ours else WIRE_NEW_HEIGHT) and rs.last_commit is not None:
             key = (rs.height - 1, VoteKind.PRECOMMIT, rs.last_commit_round)
             if not self._send_votes(state, key, rs.last_commit):
                 return

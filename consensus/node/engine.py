@@ -19,7 +19,8 @@ from pathlib import Path
 from consensus.abci.interface import Application, HaltRequested
 from consensus.core.events import CoreConfig
 from consensus.documents.genesis import GenesisDoc
-from consensus.engine.driver import Alarms, ConsensusDriver
+from consensus.engine.driver import ConsensusDriver
+from consensus.engine.interfaces import Alarms
 from consensus.evidence.pool import EvidencePool
 from consensus.execution.executor import BlockExecutor, Drive, drive
 from consensus.execution.handshake import handshake

@@ -88,13 +88,16 @@ class OwnKeyWatch:
         self._until_height = until
         self._ours_until(height)
 
+    def is_on(self, effect: SignProposal | SignVote, now_ns: int) -> bool:
+        """Whether nothing of its height is signed, or nothing at this time."""
+        return effect.height < self._until_height or now_ns < self._until_ns
+
     def puts_off(self, effect: SignProposal | SignVote, now_ns: int) -> bool:
         """Whether the effect waits for the end of the watch; then it is kept, unless its height goes by before."""
-        if effect.height < self._until_height:
-            return True
-        if now_ns >= self._until_ns:
+        if not self.is_on(effect, now_ns):
             return False
-        self._put_off.append(effect)
+        if effect.height >= self._until_height:
+            self._put_off.append(effect)
         return True
 
     def take_put_off(self) -> list[SignProposal | SignVote]:

@@ -32,6 +32,7 @@ _CONSENSUS: Final = {
     "votes_duplicate_total": "Votes that were here already.",
     "votes_refused_total": "Votes that were refused, as by a wrong signature.",
     "votes_late_total": "Precommits that came after their height's block, and were added to its commit.",
+    "own_precommits_late_total": "Precommits of this validator, made when the others had decided without them.",
     "equivocations_total": "Pairs of contradicting votes of one validator, which become evidence.",
     "own_signatures_refused_total": "Times that the signer refused to sign, to sign nothing twice.",
     "inbox_dropped_total": "Messages of peers that found the inbox of consensus full.",

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from consensus.core.events import Step, VoteKind
+from consensus.engine import own_messages
 from consensus.engine.incoming.inbox import PEER_MESSAGES_MAX
 from consensus.engine.incoming.inputs import MajorityIn, PartIn, ProposalIn, VoteIn
 from consensus.engine.intake import SECONDS_MAX
 from consensus.engine.votes import RoundVotes
 from consensus.system.clock import LoopClock
 from consensus.system.errors import EXIT_CONSENSUS_FAILURE
-from consensus.types.ids import BlockID, PartSetHeader
+from consensus.types.block import Block
+from consensus.types.ids import NIL_BLOCK_ID, BlockID, PartSetHeader
 from consensus.types.parts import PARTS_MAX, PartSet
 from consensus.types.validators import ValidatorSet
 from consensus.types.vote import PRECOMMIT, PREVOTE, Vote
@@ -62,6 +64,68 @@ async def test_a_proposal_is_voted_on_decided_and_logged_before_it_takes_effect(
     assert last is not None
     assert last.is_full
     assert not bench.faults
+    await bench.driver.stop()
+
+
+async def decide_without_us(bench: Bench, block: Block) -> None:
+    """The others' +2/3 precommits, then the block."""
+    for index in bench.others:
+        bench.driver.add_vote(bench.vote(index, PRECOMMIT, block.block_id), "peer")
+    await until(lambda: bench.driver.core.commit_round == 0 or bench.node.height == 1)
+    bench.send_block(block)
+    await until(lambda: bench.node.height == 1)
+
+
+async def test_what_was_decided_before_we_precommitted_gets_our_precommit_for_the_next_commit() -> None:
+    bench = await make_bench()
+    block = bench.block((b"a=1",))
+    await decide_without_us(bench, block)
+    await until(lambda: bench.driver.core.height == 2)
+    assert own_votes(bench) == [(PRECOMMIT, block.block_id)]
+    last = bench.driver.round_state.last_commit
+    assert last is not None
+    assert last.is_full
+    ours = last.get(bench.ours)
+    assert ours is not None
+    assert ours.verify(bench.chain_id, bench.keys[bench.ours].pub_key)
+    assert ours.timestamp_ns > block.header.time_ns
+    assert bench.driver.metrics.own_precommits_late == 1
+    second = await restart(bench)  # what was logged of the height before counts again, and binds nothing
+    await until(lambda: second.driver.core.height == 2 and not second.driver.metrics.is_catching_up_from_wal)
+    assert second.driver.core.locked_round == -1
+    last = second.driver.round_state.last_commit
+    assert last is not None
+    assert last.get(bench.ours) == ours
+    await second.driver.stop()
+
+
+@pytest.mark.parametrize("said", ["nil in this round", "a prevote of a later round", "it listens", "long ago"])
+async def test_no_late_precommit_beside_what_we_said(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor while nothing is signed, nor where its block's successor is long made."""
+    config = replace(PATIENT, timeout_prevote_ms=1) if said == "nil in this round" else PATIENT
+    bench = await make_bench(config=config, watch_before_signing_ns=10**12 if said == "it listens" else 0)
+    block = bench.block((b"a=1",))
+    if said == "long ago":
+        monkeypatch.setattr(own_messages, "LATE_NS", 0)
+    if said == "nil in this round":
+        bench.driver.add_proposal(bench.proposal(block.block_id), "peer")
+        bench.send_block(block)
+        for index, value in zip(bench.others, (OTHER, NIL_BLOCK_ID, block.block_id), strict=True):
+            bench.driver.add_vote(bench.vote(index, PREVOTE, value), "peer")
+        await until(lambda: bench.driver.core.step is Step.PRECOMMIT)
+    if said == "a prevote of a later round":
+        for index in bench.others[:2]:
+            bench.driver.add_vote(bench.vote(index, PREVOTE, OTHER, round=1), "peer")
+        await until(lambda: bench.driver.core.round == 1)
+        bench.driver.add_proposal(bench.proposal(block.block_id, by=bench.validators.proposer(1), round=1), "peer")
+        bench.send_block(block)
+        await until(lambda: bench.driver.core.step is Step.PREVOTE)
+    before = own_votes(bench)
+    await decide_without_us(bench, block)
+    await until(lambda: bench.driver.core.height == 2)
+    assert own_votes(bench) == before
+    assert bench.driver.metrics.own_precommits_late == 0
+    assert not bench.node.fatal
     await bench.driver.stop()
 
 

@@ -266,6 +266,26 @@ def test_late_precommits_reach_a_peer_in_the_next_height() -> None:
         assert last.is_full
 
 
+@pytest.mark.parametrize(
+    ("channels", "step", "is_sent"),
+    [(OURS, 1, True), (OURS, 2, True), (OURS, 3, False), (STOCK, 1, True), (STOCK, 2, False)],
+)
+def test_the_last_precommits_go_to_who_came_while_a_height_waited_to_begin(
+    channels: frozenset[int], step: int, is_sent: bool
+) -> None:
+    """Who takes over from another process is new to all, and one of ours still counts them then."""
+    mesh = ConsensusMesh(2)
+    mesh.network.full_mesh()
+    node, peer = mesh.nodes[0], FakePeer("a" * 40, channels)
+    mesh.start()
+    mesh.run_to(1)
+    node.extension.add_peer(peer)
+    node.reactor.add_peer(peer)
+    node.reactor.receive(0x20, peer, m.NewRoundStep(2, 0, step, 0, 0).encode())
+    sent = [m.decode_consensus(message) for message in peer.take(0x22)]
+    assert {one.vote.height for one in sent if isinstance(one, m.VoteMessage)} == ({1} if is_sent else set())
+
+
 def test_a_message_that_was_lost_is_asked_for_after_a_stall() -> None:
     """The inbox was full as parts and votes came: peers believe that they arrived."""
     mesh = ConsensusMesh(block_bytes=3 * PART_BYTES)

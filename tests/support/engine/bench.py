@@ -11,7 +11,8 @@ from types import MappingProxyType
 
 from consensus.core.events import CoreConfig
 from consensus.documents.genesis import GenesisDoc, GenesisValidator
-from consensus.engine.driver import Alarms, ConsensusDriver
+from consensus.engine.driver import ConsensusDriver
+from consensus.engine.interfaces import Alarms
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.handshake import handshake
 from consensus.privval.guards import open_file_signer
