@@ -1,6 +1,8 @@
 """The process that runs on a home hands it over: it waits for a good moment, leaves, and stays until the next runs.
 
-A good moment is right after a block, when the next proposal is another validator's and nothing hastens the next block.
+A good moment is right after a block, when the proposal after the next is ours: that one holds the commit of the height
+in which nobody is here, so the next process need only be here before the others give up waiting for its proposal, and
+has its own precommit in it. Else one where the next proposal is another's, and nothing hastens the next block.
 It has closed its log and its record of signatures and let the home's lock go before it says `yours`: at no moment do
 two hold the lock, so at no moment could two sign. Where the next one does not run then, it begins again in its place.
 """
@@ -12,12 +14,13 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final
 
 import structlog
 
 from consensus.engine.interfaces import SavedBlock
+from consensus.state.state import State
 from dchat.handover.words import (
     ANSWER_S,
     ASKED,
@@ -34,8 +37,10 @@ from dchat.home.home import Home
 from dchat.home.sockets import PATH_BYTES_MAX, fits, place_for, remove_socket
 
 FLAG: Final = "--takeover"
+NEXT, AFTER_NEXT = 1, 2  # heights from the one that was saved just now
+TURNS_AHEAD: Final = 12  # heights in which our turn to propose is looked for, and waited for
 QUIET_MAX: Final = 8  # blocks that are waited for one after which nothing hastens the next
-PROPOSALS_MAX: Final = 8  # and beyond for a height whose proposal is another's; alone, it is always ours
+PROPOSALS_MAX: Final = 8  # and beyond for a height whose proposal is another's
 LINGER_S: Final = 0.02  # our precommit leaves: the others need not wait for it
 
 log = structlog.get_logger(__name__)
@@ -48,19 +53,19 @@ class HandOver:
         self,
         home: Home,
         *,
-        is_ours_next: Callable[[], bool],
+        our_turns: Callable[[], Collection[int]],
         is_hasty: Callable[[SavedBlock], bool],
         prepare: Callable[[], Awaitable[None]],
         end: Callable[[], None],
     ) -> None:
-        """is_ours_next: whether the next height's first proposal is ours. is_hasty: whether something hastens the block
-        after this one. prepare: what makes the next process's opening short, while this one goes on. end: stop, as by
-        a signal."""
-        self._home, self._is_ours_next, self._is_hasty = home, is_ours_next, is_hasty
+        """our_turns: which of the TURNS_AHEAD heights from here on have a first proposal of ours (NEXT, ...).
+        is_hasty: whether something hastens the block after this one. prepare: what makes the next process's opening
+        short, while this one goes on. end: stop, as by a signal."""
+        self._home, self._our_turns, self._is_hasty = home, our_turns, is_hasty
         self._prepare, self._end = prepare, end
         self._server: asyncio.Server | None = None
         self._waiting: socket.socket | None = None
-        self._is_prepared, self._skipped = False, 0
+        self._is_prepared, self._seen = False, 0
         self._timer: asyncio.TimerHandle | None = None
         self.asked: socket.socket | None = None
         self.version = VERSIONS[0]
@@ -104,7 +109,7 @@ class HandOver:
             connection.close()
             return
         self.version = int(found[1])
-        self._waiting, self._is_prepared, self._skipped = connection, False, 0
+        self._waiting, self._is_prepared, self._seen = connection, False, 0
         send(connection, b"wait %d\n" % self.height)
         log.info("a process asks to take over: hands over after a block")
         self._timer = asyncio.get_running_loop().call_later(WAIT_S, self._give_up, connection)
@@ -129,13 +134,21 @@ class HandOver:
             self._waiting.close()
             self._waiting = None
             return
-        self._skipped += 1
-        if self._skipped <= QUIET_MAX and self._is_hasty(saved):
-            return
-        if self._skipped <= QUIET_MAX + PROPOSALS_MAX and self._is_ours_next():
-            return
-        self.asked = self._waiting
-        asyncio.get_running_loop().call_later(LINGER_S, self._leave)
+        self._seen += 1
+        if self._is_good_moment(saved):
+            self.asked = self._waiting
+            asyncio.get_running_loop().call_later(LINGER_S, self._leave)
+
+    def _is_good_moment(self, saved: SavedBlock) -> bool:
+        """Or, after so many blocks, one that has to do."""
+        turns = self._our_turns()
+        if AFTER_NEXT in turns:
+            return True
+        if max(turns, default=0) > AFTER_NEXT and self._seen <= TURNS_AHEAD:
+            return False
+        if self._seen <= QUIET_MAX and self._is_hasty(saved):
+            return False
+        return NEXT not in turns or self._seen > QUIET_MAX + PROPOSALS_MAX
 
     def _leave(self) -> None:
         self.left_ns = time.monotonic_ns()
@@ -167,6 +180,17 @@ class HandOver:
                 return read_line(connection) == RUNNING
             except OSError:
                 return False
+
+
+def turns_of(address: bytes, state: State) -> set[int]:
+    """Which of the TURNS_AHEAD heights after `state` have a first proposal of this validator, as things stand."""
+    validators, found = state.validators, set()
+    for turn in range(NEXT, TURNS_AHEAD + 1) if address in state.next_validators else ():
+        if turn > NEXT:
+            validators = state.next_validators if turn == AFTER_NEXT else validators.increment()
+        if validators.proposer_of(0).address == address:
+            found.add(turn)
+    return found
 
 
 def begin_again() -> None:

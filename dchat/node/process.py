@@ -47,7 +47,7 @@ from dchat.config.models import LogSection
 from dchat.doors.http.views import host_name
 from dchat.doors.reads.errors import BadQuestion
 from dchat.dump.own import OwnDump
-from dchat.handover.giving import HandOver, begin_again
+from dchat.handover.giving import HandOver, begin_again, turns_of
 from dchat.handover.takeover import Before, take
 from dchat.home import logs
 from dchat.home.errors import AlreadyRunning, CannotTakeOver, HomeError, IdentityError
@@ -306,15 +306,12 @@ class _Process:
         """And tell the process before that this one takes part."""
         driver = node.driver
 
-        def is_ours_next() -> bool:
-            validators = driver.state.validators
-            return len(validators) > 0 and validators.proposer_of(0).address == validator_key.pub_key.address
-
         def is_hasty(saved: SavedBlock) -> bool:
             return node.pool.size > 0 or saved.state.app_hash != saved.block.header.app_hash
 
         handing = HandOver(
-            self._home, is_ours_next=is_ours_next, is_hasty=is_hasty, prepare=node.prepare_to_leave,
+            self._home, our_turns=lambda: turns_of(validator_key.pub_key.address, driver.state),
+            is_hasty=is_hasty, prepare=node.prepare_to_leave,
             end=lambda: self._end(EXIT_OK, "handed over"),
         )  # fmt: skip
         driver.add_saved_listener(SafeListener("hand-over", handing, node.views.faults))

@@ -7,6 +7,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -15,10 +16,11 @@ import pytest
 
 from consensus.engine.interfaces import SavedBlock
 from dchat.handover import giving, words
-from dchat.handover.giving import HandOver
+from dchat.handover.giving import HandOver, turns_of
 from dchat.handover.takeover import Before, take
 from dchat.home.errors import CannotTakeOver
 from dchat.home.home import Home
+from tests.support.engine.bench import genesis_of
 
 WITHIN_S = 20.0
 
@@ -29,11 +31,12 @@ class Runs:
     def __init__(self, root: Path) -> None:
         self.home = Home.of(root)
         self.home.data.mkdir()
-        self.ours = self.hasty = False
+        self.turns: set[int] = set()
+        self.hasty = False
         self.prepared = self.failures = 0
         self.ends = asyncio.Event()
         self.handing = HandOver(
-            self.home, is_ours_next=lambda: self.ours, is_hasty=lambda saved: self.hasty, prepare=self.prepare,
+            self.home, our_turns=lambda: self.turns, is_hasty=lambda saved: self.hasty, prepare=self.prepare,
             end=self.ends.set,
         )  # fmt: skip
 
@@ -130,7 +133,7 @@ async def test_who_asks_is_given_the_home_and_the_sockets(runs: Runs) -> None:
 async def test_an_older_process_is_asked_in_its_own_words(tmp_path: Path) -> None:
     """Version 1 knows no sockets: `yours` comes at once."""
     home = Home.of(tmp_path)
-    home.data.mkdir()
+    home.takeover.parent.mkdir(parents=True)
     heard = []
 
     def older(server: socket.socket) -> None:
@@ -187,7 +190,7 @@ async def test_a_newer_process_is_handed_over_to_in_the_words_of_version_1(runs:
 )
 async def test_nothing_is_taken_from_who_does_not_give(tmp_path: Path, answers: list[bytes], why: str) -> None:
     home = Home.of(tmp_path)
-    home.data.mkdir()
+    home.takeover.parent.mkdir(parents=True)
 
     def answer(server: socket.socket) -> None:
         connection, _ = server.accept()
@@ -248,17 +251,20 @@ async def test_a_preparation_that_fails_only_costs_time(runs: Runs) -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_hasty", "is_ours", "blocks"),
+    ("is_hasty", "turns", "blocks"),
     [
-        (False, False, 1),
-        (True, False, 1 + giving.QUIET_MAX),
-        (False, True, 1 + giving.QUIET_MAX + giving.PROPOSALS_MAX),
+        pytest.param(False, set(), 1, id="no turn is near, and it is quiet"),
+        pytest.param(True, set(), 1 + giving.QUIET_MAX, id="it is never quiet"),
+        pytest.param(False, {1}, 1 + giving.QUIET_MAX + giving.PROPOSALS_MAX, id="the next is always ours"),
+        pytest.param(True, {2, 6, 10}, 1, id="the proposal after next is ours, whatever is hasty"),
+        pytest.param(True, {1, 2, 3}, 1, id="all are ours: alone"),
+        pytest.param(False, {3, 7}, 1 + giving.TURNS_AHEAD, id="ours is near, and never comes nearer"),
     ],
 )
 async def test_a_good_moment_is_waited_for_but_not_for_ever(
-    runs: Runs, is_hasty: bool, is_ours: bool, blocks: int
+    runs: Runs, is_hasty: bool, turns: set[int], blocks: int
 ) -> None:
-    runs.hasty, runs.ours = is_hasty, is_ours
+    runs.hasty, runs.turns = is_hasty, turns
     with ask(runs.home, words.ask(2)) as one:
         await said(one)
         await is_ready(runs)
@@ -269,12 +275,25 @@ async def test_a_good_moment_is_waited_for_but_not_for_ever(
         assert runs.handing.asked is not None
 
 
+def test_turns_are_those_that_come() -> None:
+    """By the sets of the heights themselves: who proposes in each of them is asked of the state before it."""
+    state = genesis_of(4).state()
+    coming = []
+    for _ in range(giving.TURNS_AHEAD):
+        coming.append(state.validators.proposer_of(0).address)
+        state = replace(state, validators=state.next_validators, next_validators=state.next_validators.increment())
+    state = genesis_of(4).state()
+    for address in set(coming):
+        assert turns_of(address, state) == {turn for turn, who in enumerate(coming, 1) if who == address}
+    assert turns_of(b"x" * 20, state) == set()
+
+
 async def test_a_path_too_long_is_said_and_nothing_more(tmp_path: Path) -> None:
     runs = Runs(tmp_path)
     deep = tmp_path / ("d" * 100)
     deep.mkdir()
     runs.handing = HandOver(
-        Home.of(deep), is_ours_next=lambda: False, is_hasty=lambda saved: False, prepare=runs.prepare, end=runs.ends.set
+        Home.of(deep), our_turns=set, is_hasty=lambda saved: False, prepare=runs.prepare, end=runs.ends.set
     )
     await runs.handing.open()
     runs.handing.close()
@@ -288,7 +307,7 @@ async def test_the_socket_is_its_owners_alone(runs: Runs) -> None:
 
 def test_where_nobody_listens_it_is_said(tmp_path: Path) -> None:
     home = Home.of(tmp_path)
-    home.data.mkdir()
+    home.takeover.parent.mkdir(parents=True)
     with pytest.raises(CannotTakeOver, match="start without --takeover"):
         take(home)
 
