@@ -32,6 +32,7 @@ from consensus.p2p.conn.node_info import CHANNELS_MAX, NodeInfo
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.p2p.conn.peer import PeerStatus, SwitchPeer, who_frees_memory
 from consensus.p2p.conn.sockets import Listener, Sockets, TcpSockets
+from consensus.p2p.holding import Holding
 from consensus.p2p.keeping import Keeping
 from consensus.p2p.places import Places
 from consensus.p2p.reputation import Reputation
@@ -106,6 +107,7 @@ class Switch:
         self._gate: Gate[Link] | None = None
         self._stop = asyncio.Event()
         self._started = asyncio.Event()
+        self._holding = Holding()
         self._stopping = False
         self._all_closed = asyncio.Event()
         self.children = Children()
@@ -115,7 +117,7 @@ class Switch:
 
     def add_reactor(self, reactor: Reactor) -> None:
         """Register a reactor and its channels; before `run`."""
-        assert not self._started.is_set(), "reactors are added before the switch runs"
+        assert not self._started.is_set() or self._holding.is_on, "reactors are added before the switch runs"
         for descriptor in reactor.channels:
             taken = self._reactor_of.setdefault(descriptor.id, reactor)
             if taken is not reactor:
@@ -127,13 +129,19 @@ class Switch:
 
     def add_service(self, name: str, service: Callable[[], Awaitable[None]]) -> None:
         """Run `service()` as a task while the switch runs; it is cancelled at the end."""
-        assert not self._started.is_set(), "services are added before the switch runs"
+        assert not self._started.is_set() or self._holding.is_on, "services are added before the switch runs"
         self._services.append((name, service))
 
     async def start(self) -> None:
-        """Start `run` in a task of its own and return when we listen. Raises OSError when the port is taken."""
-        assert self._main is None, "a switch starts once"
-        self._main = asyncio.create_task(self.run(), name=f"switch {self._info.moniker}")
+        """Start `run` in a task of its own and return when we listen; or go on after `hold`. Raises OSError: the port
+        is taken."""
+        if self._holding.is_on:
+            self._started.clear()
+            self._holding.release()
+        else:
+            assert self._main is None, "a switch starts once"
+            self._main = asyncio.create_task(self.run(), name=f"switch {self._info.moniker}")
+        assert self._main is not None
         started = asyncio.create_task(self._started.wait())
         try:
             await asyncio.wait({started, self._main}, return_when=asyncio.FIRST_COMPLETED)
@@ -142,6 +150,12 @@ class Switch:
         if self._main.done():
             failed, self._main = self._main, None  # nothing has begun that `stop` would end, and say again
             await failed
+
+    async def hold(self) -> None:
+        """Dial the named peers and prove who we are, before there are reactors; `start` goes on from there."""
+        self._holding.hold()
+        self._main = asyncio.create_task(self.run(), name=f"switch {self._info.moniker}")
+        await self._started.wait()
 
     async def stop(self) -> None:
         """Stop listening, say what is queued, close everything. Raises what `run` failed with."""
@@ -163,27 +177,28 @@ class Switch:
         forgotten_s = config.budget.useless_max / config.budget.useless_per_s
         self._reputation = Reputation(loop.time, wait_max_s=forgotten_s, is_known_good=self.is_known_good)
         self._gate = Gate(
-            total_max=config.unauthenticated_max,
-            per_host_max=config.unauthenticated_per_ip_max,
-            per_host_per_s=config.accepts_per_ip_per_s,
-            per_s=config.accepts_per_s,
-            time_s=loop.time,
-        )
+            total_max=config.unauthenticated_max, per_host_max=config.unauthenticated_per_ip_max,
+            per_host_per_s=config.accepts_per_ip_per_s, per_s=config.accepts_per_s, time_s=loop.time,
+        )  # fmt: skip
         for address in config.persistent_addresses:
             if address.ip is not None:
                 self._gate.add_known(address.host)
         try:
-            await self._listen(loop)
+            if not self._holding.is_on:
+                await self._listen(loop)
             async with asyncio.TaskGroup() as tasks:
                 self.children.group = tasks
                 self._started.set()
                 for address in config.persistent_addresses:
                     self._keeping.keep(address)
+                if self._holding.is_on:
+                    await self._go_on(loop)
                 self.children.spawn("sweep", self._sweep)
                 for name, service in self._services:
                     self.children.spawn(name, service)
                 await self._stop.wait()
                 self.children.cancel()
+            self._holding.check()
         finally:
             self._stopping = True
             if self._listener is not None:
@@ -200,6 +215,15 @@ class Switch:
         shown = told or at or NodeAddress("", "0.0.0.0", 0)
         self._info = replace(self._info, channels=channels, listen_address=f"tcp://{shown.host_port}")
         self._info.validate()
+
+    async def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """From held to running, once the reactors are here; or to the end. Raises nothing before the others ended."""
+        await self._holding.until_released(self._stop)
+        if self._stop.is_set() or not await self._holding.tries(self._listen(loop)):
+            self._stop.set()
+            return
+        self._holding.end(self._info)
+        self._started.set()
 
     async def _close_all(self) -> None:
         """Flush and close every link; cut those that are not done in time."""
@@ -299,7 +323,7 @@ class Switch:
         """{("in" or "out", channel id): bytes of packets}, of all peers since the start."""
         total = Counter(self._traffic_gone)
         for peer in self._peers.values():
-            _add_traffic(total, peer)
+            peer.add_traffic(total)
         return dict(total)
 
     def socket_bytes(self) -> dict[str, int]:
@@ -387,14 +411,8 @@ class Switch:
     def _new_link(
         self, loop: asyncio.AbstractEventLoop, dialed: NodeAddress | None = None, *, persistent: bool = False
     ) -> Link:
-        return Link(
-            self,
-            self._key,
-            loop=loop,
-            phase_timeout_s=self.config.phase_timeout_s,
-            dialed=dialed,
-            persistent=persistent,
-        )
+        timeout_s = self.config.phase_timeout_s
+        return Link(self, self._key, loop=loop, phase_timeout_s=timeout_s, dialed=dialed, persistent=persistent)
 
     def link_opened(self, link: Link) -> None:
         if self._stopping:
@@ -410,7 +428,7 @@ class Switch:
         for check in self.connection_filters:
             check(link.remote_host, link.remote_port)
 
-    def link_authenticated(self, link: Link) -> NodeInfo:
+    def link_authenticated(self, link: Link) -> NodeInfo | None:
         if self._gate is not None:
             self._gate.leave(link)
         peer_id = link.id
@@ -434,7 +452,9 @@ class Switch:
             self._reputation.enter(peer_id, link.remote_host)
         if self._gate is not None and self._is_exempt(peer_id):
             self._gate.add_known(link.remote_host)
-        return self._info
+        if self._holding.is_on:
+            self._holding.add(link)
+        return None if self._holding.is_on else self._info
 
     def _pin(self, address: NodeAddress, peer_id: str, *, persistent: bool) -> None:
         if persistent:
@@ -496,25 +516,14 @@ class Switch:
             check(info)
         self._make_room(link)  # others may have finished since
         assert link.id not in self._peers, link.id  # _settle_duplicates lets one link per id live
-        peer = SwitchPeer(
-            link,
-            info,
-            self._budget_of(link.id),
-            is_persistent=link.persistent or link.id in self._keeping.ids,
-            connected_since_ns=self.clock(),
-        )
+        is_persistent = link.persistent or link.id in self._keeping.ids
+        budget, now_ns = self._budget_of(link.id), self.clock()
+        peer = SwitchPeer(link, info, budget, is_persistent=is_persistent, connected_since_ns=now_ns)
         connection = MultiplexConnection(
-            self._descriptors,
-            self.config.connection,
-            peer_channels=peer.channels,
-            loop=asyncio.get_running_loop(),
-            pipe=link,
-            budget=peer.budget,
-            deliver=partial(self._deliver, peer),
-            on_writable=partial(self._writable, peer),
-            on_fault=partial(self._fault, peer),
-            on_memory=self._free_memory,
-        )
+            self._descriptors, self.config.connection, peer_channels=peer.channels, loop=asyncio.get_running_loop(),
+            pipe=link, budget=peer.budget, deliver=partial(self._deliver, peer),
+            on_writable=partial(self._writable, peer), on_fault=partial(self._fault, peer), on_memory=self._free_memory,
+        )  # fmt: skip
         peer.attach(connection)
         self._add(peer)
         return connection
@@ -568,7 +577,7 @@ class Switch:
         del self._peers[peer.id]
         self._places.left(peer)
         self._peers_tuple = tuple(self._peers.values())
-        _add_traffic(self._traffic_gone, peer)
+        peer.add_traffic(self._traffic_gone)
         if self._shared is not None:
             self._shared.held_s += peer.budget.held_s
         self._socket_bytes_gone[0] += peer.link.bytes_in
@@ -688,9 +697,3 @@ class Switch:
 
 if TYPE_CHECKING:
     _network: type[Network] = Switch
-
-
-def _add_traffic(total: Counter[tuple[str, int]], peer: SwitchPeer) -> None:
-    for channel_id, (received, sent) in peer.connection.bytes_by_channel().items():
-        total["in", channel_id] += received
-        total["out", channel_id] += sent

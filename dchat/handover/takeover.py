@@ -1,7 +1,8 @@
 """A process takes a home from the one that runs there, right after a block, so that no vote need be missed.
 
-All that needs no file of the home is done before it asks (docs/takeover.md). When it is told `yours` the home's lock,
-log, record of signatures and databases are free; it takes them as any start does.
+All that needs no file of the home is done before it asks (docs/takeover.md). When it is told `leaves` the other one's
+connections have ended: it may dial as the same node. When it is told `yours` the home's lock, log, record of signatures
+and databases are free; it takes them as any start does.
 """
 
 from __future__ import annotations
@@ -58,8 +59,37 @@ class Before:
             send(self.connection, RUNNING)
 
 
-def take(home: Home) -> Before:
-    """Ask the process that runs on the home, and wait until the home is free.
+@dataclass(frozen=True)
+class Leaving:
+    """The process that runs on the home, once it begins to leave. told: what it said after that, if it did."""
+
+    home: Home
+    connection: socket.socket
+    sockets: Handed
+    told: bytes = b""
+
+    def wait(self) -> Before:
+        """Until the home is free; blocks. Raises CannotTakeOver: it goes on, or begins again."""
+        try:
+            found = YOURS.fullmatch(told := self.told or self._read())
+            if found is None:
+                raise _refused(self.home, told)
+        except BaseException:
+            self.connection.close()
+            self.sockets.close()
+            raise
+        return Before(self.connection, int(found[2]), time.monotonic_ns(), self.sockets)
+
+    def _read(self) -> bytes:
+        self.connection.settimeout(CLOSING_S)
+        try:
+            return read_line(self.connection)
+        except OSError as error:
+            raise CannotTakeOver(f"the process on {self.home.root} does not let it go: {error}") from None
+
+
+def take(home: Home) -> Leaving:
+    """Ask the process that runs on the home, and wait until it leaves.
 
     Raises CannotTakeOver: nobody runs there, or it does not hand over; it goes on.
     """
@@ -67,8 +97,8 @@ def take(home: Home) -> Before:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sockets: list[socket.socket] = []
         try:
-            if (before := _take(home, connection, version, sockets)) is not None:
-                return before
+            if (leaving := _take(home, connection, version, sockets)) is not None:
+                return leaving
         except BaseException:
             for one in (connection, *sockets):
                 one.close()
@@ -77,7 +107,7 @@ def take(home: Home) -> Before:
     raise CannotTakeOver(f"the process on {home.root} does not hand over: {text_of(OTHER_WORDS)}")
 
 
-def _take(home: Home, connection: socket.socket, version: int, sockets: list[socket.socket]) -> Before | None:
+def _take(home: Home, connection: socket.socket, version: int, sockets: list[socket.socket]) -> Leaving | None:
     """None: it does not know this version. Raises CannotTakeOver."""
     path = home.takeover
     connection.settimeout(ANSWER_S)
@@ -88,21 +118,22 @@ def _take(home: Home, connection: socket.socket, version: int, sockets: list[soc
         if told == OTHER_WORDS:
             return None
         if not told.startswith(b"wait "):
-            raise CannotTakeOver(f"the process on {home.root} does not hand over: {text_of(told) or 'it ended'}")
+            raise _refused(home, told)
         log.info("waits for the process that runs here to hand over", height=text_of(told).partition(" ")[2])
         connection.settimeout(WAIT_S + CLOSING_S)
         told = read_line(connection, sockets)
-        if told.startswith(b"leaves "):
-            connection.settimeout(CLOSING_S)
-            told = read_line(connection)
     except OSError as error:
         raise CannotTakeOver(
             f"no process hands over at {path}: {error.strerror or error}. Where none runs, start without --takeover"
         ) from None
-    found = YOURS.fullmatch(told)
-    if found is None:
-        raise CannotTakeOver(f"the process on {home.root} does not hand over: {text_of(told) or 'it ended'}")
-    return Before(connection, int(found[2]), time.monotonic_ns(), Handed(list(_listening(sockets))))
+    is_leaving = told.startswith(b"leaves ")
+    if not is_leaving and not YOURS.fullmatch(told):
+        raise _refused(home, told)
+    return Leaving(home, connection, Handed(_listening(sockets)), b"" if is_leaving else told)
+
+
+def _refused(home: Home, told: bytes) -> CannotTakeOver:
+    return CannotTakeOver(f"the process on {home.root} does not hand over: {text_of(told) or 'it ended'}")
 
 
 def _listening(sockets: list[socket.socket]) -> list[socket.socket]:

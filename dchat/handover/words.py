@@ -2,7 +2,7 @@
 
 takeover VERSION    asks
 wait HEIGHT         it will, after a block
-leaves HEIGHT       it does so now; with it come the sockets on which it listens (from version 2)
+leaves HEIGHT       it does so now, and has no peers; with it come the sockets on which it listens (from version 2)
 yours HEIGHT SINCE  all its files are free. SINCE: when it left consensus, in nanoseconds of the monotonic clock
 no REASON           it does not, and goes on
 running             ends it

@@ -32,6 +32,7 @@ from consensus.engine.interfaces import SavedBlock
 from consensus.node.commit_watch import SafeListener
 from consensus.p2p.conn.errors import P2PError
 from consensus.p2p.conn.node_key import NodeKey
+from consensus.p2p.switch import Switch
 from consensus.privval.held import HeldKey
 from consensus.privval.remote import AwayKey, RemoteKey
 from consensus.privval.succession import SuccessiveKey
@@ -48,7 +49,7 @@ from dchat.doors.http.views import host_name
 from dchat.doors.reads.errors import BadQuestion
 from dchat.dump.own import OwnDump
 from dchat.handover.giving import HandOver, begin_again, turns_of
-from dchat.handover.takeover import Before, take
+from dchat.handover.takeover import Before, Leaving, take
 from dchat.home import logs
 from dchat.home.errors import AlreadyRunning, CannotTakeOver, HomeError, IdentityError
 from dchat.home.home import Home, load_genesis
@@ -60,7 +61,7 @@ from dchat.node.joining import Joining
 from dchat.node.preflight import check_machine
 from dchat.node.readiness import Announcer, Preparation
 from dchat.node.rehearsal import rehearse_opening
-from dchat.node.runtime import Node, join_by_snapshot
+from dchat.node.runtime import Node, join_by_snapshot, switch_of
 from dchat.node.upgrade import EXIT_UPGRADE, OpenBinary, Swap, become, options_of, write_info
 from dchat.reload.changes import Changed, Parts, changed
 from dchat.retention.room import NoRoom
@@ -97,14 +98,18 @@ def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded], t
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the loop hears it: options were read just now
     try:
         fitted = check_machine(home, config)
-        before = None
+        leaving = None
         if takes_over:
             uvloop.run(rehearse_opening(home, fitted, load_genesis(home), options_of(fitted, Swap.of(home, config))))
             _settle_memory()  # now: it takes longer than all that is to be done between two blocks
-            before = take(home)
+            leaving = take(home)
         with contextlib.ExitStack() as held:
-            held.enter_context(hold_home(home))
-            process = _Process(home, loaded, reload, fitted, before, let_go=held.close)
+            if leaving is None:
+                held.enter_context(hold_home(home))
+            process = _Process(
+                home, loaded, reload, fitted, leaving, hold=lambda: held.enter_context(hold_home(home)),
+                let_go=held.close,
+            )  # fmt: skip
             code = uvloop.run(process.main())
             if process.successor is not None:
                 become(*process.successor, home, process.halt_height)
@@ -153,11 +158,11 @@ def advice(home: Home, reason: str) -> str:
 
 class _Process:
     def __init__(
-        self, home: Home, loaded: Loaded, reload: Callable[[], Loaded], fitted: Config, before: Before | None,
-        let_go: Callable[[], None],
+        self, home: Home, loaded: Loaded, reload: Callable[[], Loaded], fitted: Config, leaving: Leaving | None,
+        *, hold: Callable[[], None], let_go: Callable[[], None],
     ) -> None:  # fmt: skip
-        """fitted: the options as this machine lets them be. before: the process that handed the home over. let_go: of
-        the home's lock."""
+        """fitted: the options as this machine lets them be. leaving: the process that hands the home over. hold: take
+        the home's lock, in that case. let_go: of the lock."""
         self._home, self._loaded, self._reload, self._fitted = home, loaded, reload, fitted
         self._parts: Parts | None = None  # of the node, once there is one
         self._ended: asyncio.Future[tuple[int, str]] | None = None
@@ -165,8 +170,9 @@ class _Process:
         self._halt: HaltRequested | None = None
         self._stop_failed = ""
         self._broken: tuple[int, str] | None = None  # of a database; whatever else ends this process then, this is why
-        self._before, self._let_go = before, let_go
-        self._away_ms = self._peers_then = 0
+        self._leaving, self._hold, self._let_go = leaving, hold, let_go
+        self._before: Before | None = None  # once the home is this process's
+        self._away_ms = self._opening_ms = self._peers_then = 0
         self.is_refused = False  # the home was let go, and nobody runs on it
         self.successor: tuple[Swap, OpenBinary] | None = None  # the binary that is to take this process's place
         self.halt_height = 0
@@ -192,7 +198,8 @@ class _Process:
         home, config = self._home, self._fitted
         for warning in self._loaded.warnings:
             log.warning("an option was taken otherwise than it reads", option=warning)
-        genesis, node_key = load_genesis(home, note=self._before is None), NodeKey.load(home.node_key)
+        genesis, node_key = load_genesis(home, note=self._leaving is None), NodeKey.load(home.node_key)
+        switch = None if self._leaving is None else await self._take(self._leaving, genesis, node_key)
         validator_key = node_key_of(home, config, node_key, self._changed_key)
         self._say_started(genesis, validator_key)
         if self._before is None and not await self._join(genesis, node_key, validator_key):
@@ -209,9 +216,12 @@ class _Process:
                 on_halt=self._halted,
                 on_broken=lambda error: self._broke(loop, error),
                 handed=None if self._before is None else self._before.sockets,
+                switch=switch,
             )
         except HaltRequested as halt:
             return self._not_this_build(halt)
+        if self._before is not None:
+            self._opening_ms = self._before.away_ms() - self._before.closing_ms
         _warn_about_genesis(config, node)
         if self._before is not None:
             node.tasks.side("notes when it takes part", lambda: self._note_begin(node))
@@ -246,6 +256,18 @@ class _Process:
             return logs.last_line(EXIT_FAILED, self._stop_failed)
         log.info("stopped", reason=reason)
         return code
+
+    async def _take(self, leaving: Leaving, genesis: GenesisDoc, node_key: NodeKey) -> Switch:
+        """The home, once it is free; meanwhile its peers are dialed. Raises CannotTakeOver, AlreadyRunning."""
+        switch = switch_of(self._fitted, node_key, genesis, leaving.sockets)
+        await switch.hold()
+        try:
+            self._before = await asyncio.to_thread(leaving.wait)
+            self._hold()
+        except BaseException:
+            await switch.stop()
+            raise
+        return switch
 
     def _say_started(self, genesis: GenesisDoc, validator_key: SuccessiveKey | AwayKey) -> None:
         signer = "remote" if isinstance(validator_key, RemoteKey) else self._fitted.hsm.kind or "file"
@@ -324,7 +346,8 @@ class _Process:
                 unused = before.sockets.close()
                 log.info(
                     "took over", height=driver.state.last_block_height, away_ms=self._away_ms,
-                    closing_ms=before.closing_ms, peers=self._peers_then, unused_sockets=unused or None,
+                    closing_ms=before.closing_ms, opening_ms=self._opening_ms, peers=self._peers_then,
+                    unused_sockets=unused or None,
                 )  # fmt: skip
 
             node.tasks.side("tell the process before", tell)
@@ -339,11 +362,13 @@ class _Process:
     async def _give(self, node: Node, handing: HandOver) -> int:
         """The next process is here: leave the home to it, and end when it runs. Returns the exit code."""
         self._is_left = True
-        handing.say_leaves(node.listening())
+        sockets = node.listening()
         if handing.version == 1:  # it binds anew
             await node.doors.stop()
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
+                await node.leave_peers()
+                handing.say_leaves(sockets)
                 await node.leave("this process hands over to the next one: ask again")
             self._audit.note("node stopped", **self._told)
             self._let_go()

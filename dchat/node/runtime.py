@@ -112,6 +112,7 @@ log = structlog.get_logger(__name__)
 SIGNER = "signer"  # the name under which /ready tells of it
 BEGINS_S = 10.0  # of a process that took over: for its doors, at most
 VOTES_FIRST_S = 0.2  # then its peers are here, and opening doors holds the loop from nothing
+LAST_BYTES_S = 0.1  # for what is queued for peers to leave before the next process may dial
 MEMPOOL = "mempool"  # the task that admits transactions
 SUBSCRIBERS = "JSON-RPC events"
 ADMISSION = "admission"  # of one transaction, which this node could not judge
@@ -183,6 +184,7 @@ class Given:
     on_halt: Callable[[HaltRequested], None]
     on_broken: OnBroken
     handed: Handed | None = None
+    switch: Switch | None = None
 
 
 @dataclass(kw_only=True)
@@ -228,17 +230,19 @@ class Node:
         on_halt: Callable[[HaltRequested], None] = lambda halt: None,
         on_broken: OnBroken = lambda error: None,
         handed: Handed | None = None,
+        switch: Switch | None = None,
     ) -> Node:
         """Open the databases and bring them to one height.
 
         on_halt: the application wants no more blocks; consensus was left. on_broken: what was read from the disk is
         not what was written, or a write failed; told in the thread that did. handed: from the process before, where
-        this one takes over. Raises StorageError, HomeError, EngineError, SignerError, HaltRequested (this build is not
-        for this state).
+        this one takes over. switch: one that dials already (`Switch.hold`). Raises StorageError, HomeError,
+        EngineError, SignerError, HaltRequested (this build is not for this state).
         """
         given = Given(
             home=home, config=config, genesis=genesis, node_key=node_key, validator_key=validator_key, fatal=fatal,
             upgrade_options=upgrade_options, on_halt=on_halt, on_broken=on_broken, handed=handed,
+            switch=switch,
         )  # fmt: skip
         databases = Databases.open(home.databases, config, on_broken, side_by_side=handed is not None)
         workers = ThreadWorkers()
@@ -345,13 +349,19 @@ class Node:
                 one.close()
         return kept
 
+    async def leave_peers(self) -> None:
+        """First of all: the next process is here as the same node, and can connect once these connections have ended.
+        Whoever does not take his last bytes in time has them cut by `stop`."""
+        await self.tasks.stop("p2p")
+        self._leaving = asyncio.create_task(self.switch.stop(), name="peers' last bytes")
+        await asyncio.wait((self._leaving,), timeout=LAST_BYTES_S)
+
     async def leave(self, why: str) -> None:
-        """Everything that uses a file of the home stops, and the files are closed: every millisecond is one in which
-        this validator does not vote. `stop` ends what is left: the clients, who are told `why`, and peers' last bytes.
-        Raises what a part failed with: the home is not free then."""
+        """After `leave_peers`. Everything that uses a file of the home stops, and the files are closed: every
+        millisecond is one in which this validator does not vote. `stop` ends what is left: the clients, who are told
+        `why`. Raises what a part failed with: the home is not free then."""
         names = self.tasks.names - {MEMPOOL}
         await asyncio.gather(*(self.tasks.stop(name) for name in names))
-        self._leaving = asyncio.create_task(self.switch.stop(), name="peers' last bytes")
         await asyncio.gather(self.doors.leave(why), self.gossip.stop(), self.driver.stop())
         await asyncio.gather(self.retention.pruner.stop(), self.snapshots.stop())
         if isinstance(self.engine.signer, RemoteSigner):
@@ -422,7 +432,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     cache_bytes = config.database.state_cache_size * MIB
     stores = Stores(databases.app, cache_bytes=cache_bytes, on_corrupted=given.on_broken)
     app = application(given, stores, Shelf(disk, home.snapshots))
-    switch = switch_of(config, given.node_key, genesis, given.handed)
+    switch = given.switch or switch_of(config, given.node_key, genesis, given.handed)
     engine = await Engine.open(
         app, genesis, key=validator_key, switch=switch, software=build_version(), fatal=given.fatal,
         on_halt=given.on_halt, choices=choices_of(home, config),

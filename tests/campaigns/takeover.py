@@ -29,37 +29,40 @@ from tests.campaigns.logs import double_signatures
 
 TAKES_S = 180.0  # of a busy machine: the program is loaded, a block is waited for, it takes part
 POLL_S = 0.1
-AWAY = re.compile(r'event="took over".* away_ms=([0-9]+)')
+STAGES = ("away_ms", "closing_ms", "opening_ms")
+TOOK = re.compile(r'event="took over".*' + "".join(f" {stage}=([0-9]+)" for stage in STAGES))
 
 
 @dataclass
 class Handed:
-    """What was seen. away_ms: from leaving consensus to being in it, of each. missed: votes that blocks lack."""
+    """What was seen. took: of each hand-over, how long from leaving consensus to being in it, and of that for the first
+    process to close and the second to open what is there. missed: votes that blocks lack."""
 
-    away_ms: list[int] = field(default_factory=list)
+    took: list[tuple[int, ...]] = field(default_factory=list)
     heights: int = 0
     missed: int = 0
 
     def __str__(self) -> str:
-        away = sorted(self.away_ms)
+        away, closing, opening = (sorted(ms) for ms in zip(*self.took, strict=True))
         p95 = away[min(len(away) - 1, int(0.95 * len(away)))]
         return (
             f"{len(away)} hand-overs in {self.heights} heights: {self.missed} votes missed; away {min(away)} to "
-            f"{max(away)} ms, median {statistics.median(away):.0f}, p95 {p95}"
+            f"{max(away)} ms, median {statistics.median(away):.0f}, p95 {p95} "
+            f"(closing {statistics.median(closing):.0f}, opening {statistics.median(opening):.0f})"
         )
 
 
-def hand_over(home: Path, log: Path) -> int:
-    """To a new process; returns for how many milliseconds nobody took part. Raises CampaignFailed."""
+def hand_over(home: Path, log: Path) -> tuple[int, ...]:
+    """To a new process; returns how many milliseconds each of STAGES took. Raises CampaignFailed."""
     with log.open("wb") as out:
         words = [sys.executable, "-m", "dchat", "validator", "--takeover", "--home", str(home)]
         process = subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
     end = time.monotonic() + TAKES_S
-    while (found := AWAY.search(log.read_text())) is None:
+    while (found := TOOK.search(log.read_text())) is None:
         if process.poll() is not None or time.monotonic() > end:
             raise CampaignFailed(f"it did not take over: {log.read_text()[-2_000:]}")
         time.sleep(POLL_S)
-    return int(found[1])
+    return tuple(map(int, found.groups()))
 
 
 def missed_of(net: Testnet) -> float:
@@ -88,10 +91,12 @@ async def hand_over_again_and_again(net: Testnet, *, times: int, rate: float) ->
     try:
         for number in range(1, times + 1):
             log = net.home / f"takeover-{number}.log"
-            handed.away_ms.append(await asyncio.to_thread(hand_over, net.homes[0], log))
+            handed.took.append(await asyncio.to_thread(hand_over, net.homes[0], log))
             handed.heights = await in_step(net, 3) - begun
-            handed.missed = int(await asyncio.to_thread(missed_of, net) - before)
-            say(f"{number} of {times}: {handed}")
+            missed, handed.missed = handed.missed, int(await asyncio.to_thread(missed_of, net) - before)
+            say(f"{number} of {times}: {handed.took[-1]} ms; {handed}")
+            if handed.missed > missed:
+                say(f"missed here: {log}, from height {begun} on")
     finally:
         load.cancel()
         with contextlib.suppress(asyncio.CancelledError, ClientError):

@@ -28,6 +28,7 @@ loud = LogLimit(structlog.get_logger(), source_name="remote")
 
 WRITE_BUFFER_BYTES = 131_072  # above this the transport asks to pause; a vote never waits behind more of ours
 STUCK_BYTES = 16_384  # a reader that takes less between two looks while more waits does not read
+HELD_BYTES_MAX = NODE_INFO_BYTES_MAX + 10  # a node info and its length: more comes only when ours is there
 FLUSH_TIMEOUT_S = 2.0  # a peer that does not read what is left is not waited for
 
 
@@ -35,6 +36,7 @@ class Phase(Enum):
     CONNECTING = "connecting"
     HELLO = "hello"
     AUTH = "authentication"
+    HELD = "held"  # authenticated, and what we say of ourselves is not known yet
     INFO = "node info"
     RUNNING = "running"
     CLOSED = "closed"
@@ -45,8 +47,8 @@ class LinkOwner(Protocol):
 
     def link_opened(self, link: Link) -> None: ...
 
-    def link_authenticated(self, link: Link) -> NodeInfo:
-        """The other side proved to hold `link.public_key`. Returns what we say of ourselves."""
+    def link_authenticated(self, link: Link) -> NodeInfo | None:
+        """The other side proved to hold `link.public_key`. Returns what we say of ourselves; None: `go_on` will."""
         ...
 
     def link_ready(self, link: Link, info: NodeInfo) -> MultiplexConnection:
@@ -276,6 +278,8 @@ class Link(asyncio.Protocol):
                 self._auth_received()
             if self.phase is Phase.INFO:
                 self._info_received()
+            elif self.phase is Phase.HELD and len(self._buffer) > HELD_BYTES_MAX:
+                raise BadHandshake(f"{len(self._buffer)} bytes before we said who we are, at most {HELD_BYTES_MAX}")
 
     def _hello_received(self) -> bytes:
         """Handle their hello once it is whole; return the sealed bytes behind it."""
@@ -305,8 +309,22 @@ class Link(asyncio.Protocol):
         if self.dialed is not None and self.dialed.id and self.dialed.id != self.id:
             raise BadHandshake(f"authentication: dialed {self.dialed}, but {self.id} answered")
         ours = self._owner.link_authenticated(self)
+        if ours is not None:
+            self._say(ours)
+            return
+        self.phase = Phase.HELD
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    def _say(self, ours: NodeInfo) -> None:
         self._enter(Phase.INFO)
         self.write_stream(delimited(ours.encode()))
+
+    def go_on(self, ours: NodeInfo) -> None:
+        """Of a link that is held: say who we are, and take what came meanwhile."""
+        if self.phase is Phase.HELD:
+            self._say(ours)
+            self._guard(self._info_received)
 
     def _info_received(self) -> None:
         split = split_delimited(self._buffer, limit=NODE_INFO_BYTES_MAX, what="node info")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -108,6 +109,12 @@ class SwitchPeer:
     @property
     def remote_host(self) -> str:
         return self.link.remote_host
+
+    def add_traffic(self, total: Counter[tuple[str, int]]) -> None:
+        """{("in" or "out", channel id): bytes of packets}."""
+        for channel_id, (received, sent) in self.connection.bytes_by_channel().items():
+            total["in", channel_id] += received
+            total["out", channel_id] += sent
 
     def status(self) -> PeerStatus:
         return PeerStatus(

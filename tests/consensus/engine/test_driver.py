@@ -310,7 +310,7 @@ async def test_decided_block_that_is_missing_is_gathered_without_a_proposal() ->
     assert (state.parts.header, state.parts.count) == (block.part_set().header, 0)
     bench.send_block(block)
     await until(lambda: bench.node.height == 1)
-    assert own_votes(bench) == []
+    assert own_votes(bench) == [(PRECOMMIT, block.block_id)]
     await bench.driver.stop()
 
 

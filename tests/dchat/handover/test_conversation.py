@@ -109,7 +109,7 @@ async def test_what_is_no_question_changes_nothing(runs: Runs, line: bytes) -> N
 
 
 async def test_who_asks_is_given_the_home_and_the_sockets(runs: Runs) -> None:
-    taking: asyncio.Future[Before] = asyncio.ensure_future(asyncio.to_thread(take, runs.home))
+    taking: asyncio.Future[Before] = asyncio.ensure_future(asyncio.to_thread(lambda: take(runs.home).wait()))
     await is_ready(runs)
     with ask(runs.home, words.ask(2)) as second:
         assert await said(second) == b"no another process asks already\n"
@@ -154,7 +154,7 @@ async def test_an_older_process_is_asked_in_its_own_words(tmp_path: Path) -> Non
         server.listen()
         thread = threading.Thread(target=older, args=(server,))
         thread.start()
-        before = await asyncio.to_thread(take, home)
+        before = await asyncio.to_thread(lambda: take(home).wait())
         before.say_running()
         thread.join(WITHIN_S)
     assert heard == [b"takeover 2\n", b"takeover 1\n", b"running\n"]
@@ -205,7 +205,7 @@ async def test_nothing_is_taken_from_who_does_not_give(tmp_path: Path, answers: 
         thread = threading.Thread(target=answer, args=(server,))
         thread.start()
         with pytest.raises(CannotTakeOver, match=why) as refused:
-            await asyncio.to_thread(take, home)
+            await asyncio.to_thread(lambda: take(home).wait())
         thread.join(WITHIN_S)
     assert len(str(refused.value)) < 2 * words.LINE_BYTES_MAX + len(str(home.root))
 
