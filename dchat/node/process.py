@@ -259,6 +259,7 @@ class _Process:
 
     async def _take(self, leaving: Leaving, genesis: GenesisDoc, node_key: NodeKey) -> Switch:
         """The home, once it is free; meanwhile its peers are dialed. Raises CannotTakeOver, AlreadyRunning."""
+        log.info("the process that runs here leaves: dials its peers")
         switch = switch_of(self._fitted, node_key, genesis, leaving.sockets)
         await switch.hold()
         try:

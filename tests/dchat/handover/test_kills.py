@@ -28,6 +28,7 @@ from tests.support.node.running import QUICK
 
 pytestmark = pytest.mark.network
 WITHIN_S = 180.0
+DIALS = b"leaves: dials its peers"
 
 
 class Scene:
@@ -110,6 +111,15 @@ def next_dies_told_that_it_leaves(scene: Scene, old: int) -> None:
     assert scene.goes_on() == old  # the same number: it began again in its place
 
 
+def next_dies_while_it_dials(scene: Scene, old: int) -> None:
+    """A real one, told that the first leaves; it may have been quicker, and have the home."""
+    process, log = scene.spawn_next()
+    scene.until("it dials", lambda: DIALS in log.read_bytes() or process.poll() is not None)
+    kill(process.pid)
+    process.wait(WITHIN_S)
+    assert scene.goes_on() == old
+
+
 def next_dies_with_the_home(scene: Scene, old: int) -> None:
     """It has the lock, and has not said that it runs."""
     with scene.ask() as connection, (scene.home / "data" / "validator.pid").open("a+") as lock:
@@ -134,6 +144,20 @@ def old_dies_leaving(scene: Scene, old: int) -> None:
         assert words.read_line(connection).startswith(b"leaves ")
         kill(old)
         words.read_line(connection)  # its end, or it was quicker
+    start_anew(scene)
+
+
+def old_dies_while_the_next_dials(scene: Scene, old: int) -> None:
+    """Before it gave the home: nobody runs, and the next says so. Or it was quicker, and the next runs."""
+    process, log = scene.spawn_next()
+    scene.until("it dials", lambda: DIALS in log.read_bytes() or process.poll() is not None)
+    kill(old)
+    scene.until("one of both", lambda: process.poll() is not None or b'event="took over"' in log.read_bytes())
+    if process.poll() is None:
+        assert scene.goes_on() == process.pid
+        return
+    assert process.returncode == 1
+    assert b"does not" in log.read_bytes()
     start_anew(scene)
 
 
@@ -164,9 +188,11 @@ def start_anew(scene: Scene) -> None:
     [
         next_dies_waiting,
         next_dies_told_that_it_leaves,
+        next_dies_while_it_dials,
         next_dies_with_the_home,
         old_dies_waiting,
         old_dies_leaving,
+        old_dies_while_the_next_dials,
         old_dies_after_it_gave,
         old_dies_while_the_next_opens,
     ],
