@@ -31,17 +31,11 @@ class Holding:
         self._links[link] = None
 
     def release(self) -> None:
-        """All parts are there."""
+        """All parts are there, or none will be."""
         self._over.set()
 
-    async def until_released(self, stop: asyncio.Event) -> None:
-        """Or until `stop`."""
-        waits = [asyncio.ensure_future(event.wait()) for event in (self._over, stop)]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+    async def until_released(self) -> None:
+        await self._over.wait()
 
     async def tries(self, work: Awaitable[None]) -> bool:
         """Whether it could be done; `check` raises why not, where no group of tasks wraps it."""

@@ -160,6 +160,7 @@ class Switch:
     async def stop(self) -> None:
         """Stop listening, say what is queued, close everything. Raises what `run` failed with."""
         self._stop.set()
+        self._holding.release()
         if self._main is not None:
             await self._main
 
@@ -218,7 +219,7 @@ class Switch:
 
     async def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """From held to running, once the reactors are here; or to the end. Raises nothing before the others ended."""
-        await self._holding.until_released(self._stop)
+        await self._holding.until_released()
         if self._stop.is_set() or not await self._holding.tries(self._listen(loop)):
             self._stop.set()
             return
