@@ -159,6 +159,7 @@ class Gossip:
         self._decided: dict[int, int] = {}  # height -> when
         # height, round, index, leaf hash -> encoded. Two parts may have equal bytes, and so equal leaf hashes.
         self._part_messages: dict[tuple[int, int, int, bytes], bytes] = {}
+        self._told: tuple[Vote | Proposal | None, bytes] = (None, b"")  # the last vote or proposal, encoded: all get it
         self._old_heights: OrderedDict[int, _OldHeight] = OrderedDict()
         self._due_ns = NEVER_NS  # while pushing: the earliest of what had to wait
 
@@ -260,7 +261,7 @@ class Gossip:
             if not state.has_ahead(proposal):
                 if not self._may_go_ahead(self._proposal_arrivals.get((rs.height, 0)), state):
                     return
-                if not state.peer.try_send(DATA_CHANNEL, ProposalMessage(proposal).encode()):
+                if not state.peer.try_send(DATA_CHANNEL, self._message(proposal)):
                     return
                 state.sent_ahead(proposal)
             for index in self._in_turn(state, parts.mask & ~state.ahead_mask, parts.header.total):
@@ -299,7 +300,7 @@ class Gossip:
             arrival = self._proposal_arrivals.get((proposal.height, proposal.round))
             if state.said is not None or not self._may_go(arrival, state):
                 return
-        if not state.peer.try_send(DATA_CHANNEL, ProposalMessage(proposal).encode()):
+        if not state.peer.try_send(DATA_CHANNEL, self._message(proposal)):
             return
         state.sent_proposal(proposal)
         if proposal.pol_round >= 0:
@@ -391,8 +392,16 @@ class Gossip:
             self._metrics.votes_relayed += arrival is not None
         return True
 
+    def _message(self, signed: Vote | Proposal) -> bytes:
+        """Peer after peer is sent the same one."""
+        last, encoded = self._told
+        if last is not signed:
+            encoded = (VoteMessage(signed) if isinstance(signed, Vote) else ProposalMessage(signed)).encode()
+            self._told = signed, encoded
+        return encoded
+
     def send_vote(self, state: PeerState, vote: Vote) -> bool:
-        if not state.peer.try_send(VOTE_CHANNEL, VoteMessage(vote).encode()):
+        if not state.peer.try_send(VOTE_CHANNEL, self._message(vote)):
             return False
         state.add_vote((vote.height, VoteKind(vote.type), vote.round), vote.validator_index)
         self._metrics.votes_sent += 1
