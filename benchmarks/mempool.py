@@ -137,6 +137,9 @@ class BenchClock:
     def work_ns(self) -> int:
         return time.thread_time_ns()
 
+    def wanted_ns(self) -> int:
+        return 0
+
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> BenchTimer:
         timer = BenchTimer(callback)
         heapq.heappush(self._timers, (self.monotonic_ns() + int(delay_s * 1e9), next(self._numbers), timer))

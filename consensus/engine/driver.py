@@ -149,7 +149,7 @@ class ConsensusDriver(Entrance):
         )  # fmt: skip
         self._tasks: set[asyncio.Task[None]] = set()
         self._consensus: asyncio.Task[None] | None = None
-        self._timers, self._gathering = Timers(clock, self._push), Gathering(config.gather_wait_ms)
+        self._timers, self._gathering = Timers(clock, self._push), Gathering(config.gather_wait_ms, clock.wanted_ns)
         self._decided: Decide | None = None
         self._recorded: Recorded | None = None  # while the log is replayed
         self._restate_due = False  # the log of the height is long

@@ -23,6 +23,9 @@ GATHER_LOOKS: Final = 4  # at the mempool in the longest wait: none came between
 
 WORTH_TXS: Final = 100  # come in the longest wait: twice what a block costs. Where fewer do, less of it is waited
 PACE_BLOCKS: Final = 9  # the last eight and what came between them
+CALM_PERMILLE: Final = 400  # of the time this thread works, or waits for a processor: below it there is time for blocks
+BUSY_PERMILLE: Final = 700  # from here on blocks take what their transactions need
+BUSY_WAITS: Final = 2  # times the wait, then
 
 log = structlog.get_logger(__name__)
 
@@ -58,32 +61,40 @@ class Gathering:
     It waits only while there are some, fewer than GATHERED_TXS, more keep coming, and the last commit is younger than
     `wait_ms`, or than a part of that where few come: by the blocks of late, the square of the share of WORTH_TXS that
     would come in all of it. So at a low load, where the machine has time, a transaction waits little; empty blocks wait
-    for nothing, a lone transaction for one look, and a backlog not at all. The proposal of somebody who did not wait
-    ends it, as it ends each wait for a height's begin (line 54).
+    for nothing, a lone transaction for one look, and a backlog not at all. Where the machine has none, because it is slow
+    or others use it, small blocks are what keeps everybody waiting: then it is twice the share itself, and no square. The
+    proposal of somebody who did not wait ends it, as it ends each wait for a height's begin (line 54).
+    wanted_ns: the clock's.
     """
 
-    def __init__(self, wait_ms: int) -> None:
-        self._wait_ns = wait_ms * NS_PER_MS
+    def __init__(self, wait_ms: int, wanted_ns: Callable[[], int] = lambda: 0) -> None:
+        self._wait_ns, self._wanted_ns = wait_ms * NS_PER_MS, wanted_ns
         self._look_ns = self._wait_ns // GATHER_LOOKS
         self._due_ns = self._next_look_ns = 0
         self._seen = 0  # transactions at the last look
-        self._blocks: deque[tuple[int, int]] = deque(maxlen=PACE_BLOCKS)  # of late: when decided, transactions
+        # Of late: when decided, its transactions, what this thread had wanted of a processor by then.
+        self._blocks: deque[tuple[int, int, int]] = deque(maxlen=PACE_BLOCKS)
 
     def start(self, decided_ns: int, txs: int) -> None:
         """A height begins; the block before it, of so many transactions, was decided then (monotonic)."""
-        self._blocks.append((decided_ns, txs))
+        self._blocks.append((decided_ns, txs, self._wanted_ns()))
         wait_ns = self._worth_ns()
         self._look_ns = wait_ns // GATHER_LOOKS
         self._due_ns, self._next_look_ns, self._seen = decided_ns + wait_ns, 0, 0
 
     def _worth_ns(self) -> int:
         """All of it as long as nothing is known of the pace."""
-        first_ns, last_ns = self._blocks[0][0], self._blocks[-1][0]
-        if last_ns <= first_ns:
+        (first_ns, before, wanted_first), (last_ns, _, wanted_last) = self._blocks[0], self._blocks[-1]
+        passed_ns = last_ns - first_ns
+        if passed_ns <= 0:
             return self._wait_ns
-        came = sum(txs for _, txs in self._blocks) - self._blocks[0][1]
-        in_all_of_it = min(WORTH_TXS, came * self._wait_ns // (last_ns - first_ns))
-        return self._wait_ns * in_all_of_it**2 // WORTH_TXS**2
+        came = sum(txs for _, txs, _ in self._blocks) - before
+        in_all_of_it = min(WORTH_TXS, came * self._wait_ns // passed_ns)
+        calm_ns = self._wait_ns * in_all_of_it**2 // WORTH_TXS**2
+        busy_ns = BUSY_WAITS * self._wait_ns * in_all_of_it // WORTH_TXS
+        over = (wanted_last - wanted_first) * 1_000 // passed_ns - CALM_PERMILLE
+        share = min(max(0, over), BUSY_PERMILLE - CALM_PERMILLE)
+        return calm_ns + (busy_ns - calm_ns) * share // (BUSY_PERMILLE - CALM_PERMILLE)
 
     def more_ns(self, waiting: int, now_ns: int) -> int:
         """How long to wait before the next look; 0: begin. waiting: transactions in the mempool."""

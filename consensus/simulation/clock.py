@@ -60,6 +60,9 @@ class SimClock:
         """Work takes no time here."""
         return 0
 
+    def wanted_ns(self) -> int:
+        return 0
+
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         return self._loop.call_later(delay_s, callback)
 

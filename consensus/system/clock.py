@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
-from consensus.system.pace import DiskPace
+from consensus.system.pace import DiskPace, waited_ns
 
 T = TypeVar("T")
 
@@ -31,6 +31,10 @@ class Clock(Protocol):
 
     def work_ns(self) -> int:
         """CPU time of this thread: for what somebody is charged for. Nobody pays for a busy machine."""
+        ...
+
+    def wanted_ns(self) -> int:
+        """CPU time that this thread used or was ready to use: through what passes, how busy it and the machine are."""
         ...
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer: ...
@@ -59,6 +63,9 @@ class LoopClock:
 
     def work_ns(self) -> int:
         return time.thread_time_ns()
+
+    def wanted_ns(self) -> int:
+        return time.thread_time_ns() + waited_ns()
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         return asyncio.get_running_loop().call_later(delay_s, callback)

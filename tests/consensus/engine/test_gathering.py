@@ -71,6 +71,31 @@ def test_less_is_waited_where_fewer_come(blocks: list[tuple[int, int]], want: in
     assert (now_ns // NS_PER_MS) - blocks[-1][0] == want
 
 
+@pytest.mark.parametrize(
+    ("busy_permille", "txs", "want"),
+    [
+        pytest.param(0, 50, 25, id="it rests"),
+        pytest.param(400, 50, 25, id="there is time"),
+        pytest.param(550, 50, 62, id="half way"),
+        pytest.param(700, 50, 100, id="there is none: twice the share"),
+        pytest.param(2_000, 50, 100, id="more than there is: it waits for a processor"),
+        pytest.param(700, 100, 200, id="a full share: twice the wait"),
+        pytest.param(700, 900, 200, id="never more"),
+        pytest.param(700, 0, 0, id="few come: nothing"),
+    ],
+)
+def test_more_is_waited_where_the_machine_is_busy(busy_permille: int, txs: int, want: int) -> None:
+    """There blocks cost everybody the time that transactions wait for."""
+    wanted_ns = iter([5, 5 + busy_permille * 100 * NS_PER_MS // 1_000])
+    gathering = Gathering(WAIT_MS, lambda: next(wanted_ns))
+    gathering.start(0, 9)
+    gathering.start(100 * NS_PER_MS, txs)
+    now_ns, waiting = 100 * NS_PER_MS, 1
+    while more_ns := gathering.more_ns(waiting, now_ns):
+        now_ns, waiting = now_ns + more_ns, waiting + 1
+    assert now_ns // NS_PER_MS - 100 == want
+
+
 async def node_with(wait_ms: int, *, txs: int, more_each_look: int = 0, per_block: int = 1) -> Node:
     node = await make_node(genesis_of(1), 0, Home(), config=replace(FAST, gather_wait_ms=wait_ms))
     node.pool.per_block = per_block

@@ -40,6 +40,9 @@ class ManualClock:
     def work_ns(self) -> int:
         return self._now_ns
 
+    def wanted_ns(self) -> int:
+        return 0
+
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> ManualTimer:
         timer = ManualTimer(self._now_ns + round(delay_s * 10**9), next(self._numbers), callback)
         heapq.heappush(self._timers, timer)

@@ -46,6 +46,9 @@ class LoopTime:
     def work_ns(self) -> int:
         return 0
 
+    def wanted_ns(self) -> int:
+        return 0
+
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         return asyncio.get_running_loop().call_later(delay_s, callback)
 
