@@ -20,6 +20,7 @@ from dchat.why.form import HeightRecord
 from dchat.why.judge import ADVICE, Verdict, judge
 
 WAITING_MAX: Final = 256  # records, some 300 KiB: blocks that are synced come by the hundred a second
+TOGETHER_S: Final = 0.2  # records of so long are written at once: a block's alone is not worth a thread's turn
 
 
 class WhyDesk:
@@ -44,6 +45,7 @@ class WhyDesk:
         """Raises OSError: the disk refused; what it was given last is lost."""
         while True:
             await self._due.wait()
+            await asyncio.sleep(TOGETHER_S)
             self._due.clear()
             await self._workers.run(self._write)
 
