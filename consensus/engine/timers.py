@@ -23,8 +23,8 @@ GATHER_LOOKS: Final = 4  # at the mempool in the longest wait: none came between
 
 WORTH_TXS: Final = 100  # come in the longest wait: twice what a block costs. Where fewer do, less of it is waited
 PACE_BLOCKS: Final = 9  # the last eight and what came between them
-CALM_PERMILLE: Final = 400  # of the time this thread works, or waits for a processor: below it there is time for blocks
-BUSY_PERMILLE: Final = 700  # from here on blocks take what their transactions need
+CALM_PERMILLE: Final = 500  # of the time this thread works, or waits for a processor: below it there is time for blocks
+BUSY_PERMILLE: Final = 750  # from here on blocks take what their transactions need
 BUSY_WAITS: Final = 2  # times the wait, then
 
 log = structlog.get_logger(__name__)
@@ -61,9 +61,9 @@ class Gathering:
     It waits only while there are some, fewer than GATHERED_TXS, more keep coming, and the last commit is younger than
     `wait_ms`, or than a part of that where few come: by the blocks of late, the square of the share of WORTH_TXS that
     would come in all of it. So at a low load, where the machine has time, a transaction waits little; empty blocks wait
-    for nothing, a lone transaction for one look, and a backlog not at all. Where the machine has none, because it is slow
-    or others use it, small blocks are what keeps everybody waiting: then it is twice the share itself, and no square. The
-    proposal of somebody who did not wait ends it, as it ends each wait for a height's begin (line 54).
+    for nothing, a lone transaction for one look, and a backlog not at all. Where the machine has none, since it is slow
+    or others use it, small blocks are what keeps everybody waiting: then it is twice the share itself, and no square.
+    The proposal of somebody who did not wait ends it, as it ends each wait for a height's begin (line 54).
     wanted_ns: the clock's.
     """
 

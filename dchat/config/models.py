@@ -133,8 +133,8 @@ class ConsensusSection(Section):
         100,
         "How old the last commit must be before fewer than 500 waiting transactions start a block, while more keep "
         "coming: a few large blocks cost less than many small ones. Less is waited where fewer than 100 come in that "
-        "time. Nothing waits for it where timeout_commit is longer, and at most a fourth of timeout_propose counts. 0: "
-        "they start one at once.",
+        "time, up to twice as long where the machine is busy. Nothing waits for it where timeout_commit is longer, and "
+        "at most a fourth of timeout_propose counts. 0: they start one at once.",
     )
     create_empty_blocks: bool = option(True, "Off: no block until a transaction waits.")
     watch_before_signing: Milliseconds = option(

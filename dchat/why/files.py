@@ -1,7 +1,7 @@
 """Records of heights on disk: `data/why/NUMBER`, each a file of lines, the newest last.
 
 A file is begun at each start and after a share of the heights that are kept; the oldest go. Nothing is synced: after a
-kill all of it is there, after a power cut what the system had written; a line that was cut is passed over.
+kill all that was written is there, after a power cut what the system had written; a line that was cut is passed over.
 """
 
 from __future__ import annotations

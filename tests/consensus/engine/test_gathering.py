@@ -75,13 +75,13 @@ def test_less_is_waited_where_fewer_come(blocks: list[tuple[int, int]], want: in
     ("busy_permille", "txs", "want"),
     [
         pytest.param(0, 50, 25, id="it rests"),
-        pytest.param(400, 50, 25, id="there is time"),
-        pytest.param(550, 50, 62, id="half way"),
-        pytest.param(700, 50, 100, id="there is none: twice the share"),
+        pytest.param(500, 50, 25, id="there is time"),
+        pytest.param(625, 50, 62, id="half way"),
+        pytest.param(750, 50, 100, id="there is none: twice the share"),
         pytest.param(2_000, 50, 100, id="more than there is: it waits for a processor"),
-        pytest.param(700, 100, 200, id="a full share: twice the wait"),
-        pytest.param(700, 900, 200, id="never more"),
-        pytest.param(700, 0, 0, id="few come: nothing"),
+        pytest.param(750, 100, 200, id="a full share: twice the wait"),
+        pytest.param(750, 900, 200, id="never more"),
+        pytest.param(750, 0, 0, id="few come: nothing"),
     ],
 )
 def test_more_is_waited_where_the_machine_is_busy(busy_permille: int, txs: int, want: int) -> None:

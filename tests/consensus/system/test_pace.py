@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from consensus.system.clock import ThreadWorkers
+from consensus.system.clock import LoopClock, ThreadWorkers
 from consensus.system.pace import (
     FAST_AFTER,
     INLINE_MAX_NS,
@@ -124,3 +124,12 @@ async def test_an_error_of_a_job_is_the_callers_in_place_and_in_a_thread(
     for durations[:] in ([FAST], [SLOW], [SLOW]):
         with pytest.raises(OSError, match="no room"):
             await pool.run_disk(fails)
+
+
+def test_what_a_thread_wants_of_a_processor_is_what_it_used_at_least() -> None:
+    clock, began_ns = LoopClock(), time.thread_time_ns()
+    before_ns = clock.wanted_ns()
+    while time.thread_time_ns() - began_ns < 2_000_000:
+        pass
+    assert clock.wanted_ns() - before_ns >= 1_000_000
+    assert before_ns >= began_ns
