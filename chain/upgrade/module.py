@@ -76,6 +76,7 @@ POSTPONED_MAX: Final = (1 << 32) - 1  # it is only told
 READINESS_PER_SLICE: Final = 100  # about a millisecond
 
 IsValidator: TypeAlias = Callable[[Readable, bytes], bool]  # whether a validator has that consensus address
+Current: TypeAlias = Callable[[Readable, bytes], bytes]  # the address that who had this one has now, or this one
 
 DECODERS: Final = decoders_of(PLAN, DONE, LAST_DONE, VERSIONS, READINESS, PARAMS, CONSENSUS_PARAMS)
 
@@ -154,18 +155,27 @@ def announce_readiness(is_validator: IsValidator, ctx: Context, message: Announc
     return Leg("announce_readiness", 0, address)
 
 
-def ready_power(state: Readable, name: str, votes: Sequence[VoteInfo]) -> tuple[int, int]:
-    """(power that announced that it can run `name`, total power) of a validator set."""
+def follow_key(state: State, old: bytes, key: bytes) -> None:
+    """A validator has another consensus key: what it said that it can run is true all the same. old: its address."""
+    said = state.get(READINESS + old)
+    if said is not None:
+        state.set(READINESS + old, None)
+        state.set(READINESS + sha256(key)[:ADDRESS_BYTES], said._replace(consensus_key=key))
+
+
+def ready_power(state: Readable, name: str, votes: Sequence[VoteInfo], current: Current) -> tuple[int, int]:
+    """(power that announced that it can run `name`, total power) of a validator set. A commit may name a validator by
+    the key that it had before."""
     ready = total = 0
     for vote in votes:
         total += vote.power
-        said = state.get(READINESS + vote.address)
+        said = state.get(READINESS + current(state, vote.address))
         if said is not None and name in said.names:
             ready += vote.power
     return ready, total
 
 
-def end_block(ctx: BlockContext) -> None:
+def end_block(current: Current, ctx: BlockContext) -> None:
     """A plan that would be due in the next block and is not ready is postponed here, by the build before it.
 
     So the block at its height never has two meanings: there the plan has moved, or it is due for everybody.
@@ -174,7 +184,7 @@ def end_block(ctx: BlockContext) -> None:
     plan = ctx.branch.get(PLAN)
     if plan is None or not plan.ready_share_permyriad or not plan.is_due(ctx.height + 1):
         return
-    ready, total = ready_power(ctx.branch, plan.name, ctx.last_commit.votes)
+    ready, total = ready_power(ctx.branch, plan.name, ctx.last_commit.votes, current)
     if total and ready * PERMYRIAD >= plan.ready_share_permyriad * total:
         return
     later = min(max(plan.height, ctx.height + 1) + plan.postpone_blocks, HEIGHT_MAX)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from bridge import machine as bridge
@@ -22,6 +23,7 @@ from chain.currency.grants.fee_grants import FEE_GRANT, PendingGrant
 from chain.currency.ledger.records import ACCOUNT, CurrencyParams, PendingAccount
 from chain.currency.ledger.stake_records import Now
 from chain.currency.payments import standing
+from chain.currency.staking import rotation
 from chain.currency.vesting.vesting import Vesting, name_of
 from chain.kernel.branch import State
 from chain.kernel.check import Pending
@@ -103,7 +105,7 @@ def compose() -> Modules:
                 "upgrade",
                 upgrade.DECODERS,
                 upgrade.handlers(economy.is_validator),
-                end_block=(upgrade.end_block,),
+                end_block=(partial(upgrade.end_block, rotation.current),),
                 invariants=upgrade.invariants,
             ),
         )
@@ -137,7 +139,7 @@ def _economy() -> Module:
         ctx.validator_updates += updates
 
     return Module(
-        "economy", economy.DECODERS, economy.handlers(REFUSED),
+        "economy", economy.DECODERS, economy.handlers(REFUSED, upgrade.follow_key),
         begin_block=(begin_block,), end_block=(end_block,), invariants=economy.invariants,
     )  # fmt: skip
 

@@ -23,6 +23,7 @@ from chain.currency.ledger import economic_params as economic
 from chain.currency.ledger.records import ACCOUNT, SUPPLY, Supply
 from chain.currency.ledger.records import PARAMS as CURRENCY_PARAMS
 from chain.currency.rewards.distribution import total_supply
+from chain.currency.staking import rotation
 from chain.kernel.branch import Base
 from chain.kernel.modules import Modules
 from chain.state import mmr
@@ -32,7 +33,7 @@ from chain.state.roots import BRIDGE, CHAT, CURRENCY, STORE_NAMES
 from chain.state.store import Stores
 from chain.state.view import View
 from chain.upgrade.chain_record import CHAIN, ChainRecord
-from chain.upgrade.plan import DONE, PLAN, READINESS, VERSIONS, Readiness
+from chain.upgrade.plan import DONE, PLAN, READINESS, VERSIONS
 from consensus.abci.interface import ProofOp, QueryRequest, QueryResponse
 from dchat.app.dry_run import DryRun, dry_run
 from dchat.app.errors import Abandoned
@@ -178,10 +179,11 @@ class Queries:
             answer.versions.extend(state_pb2.ModuleVersions.FromString(versions).versions)
         if (chain := view.get(BRIDGE, CHAIN[1:])) is not None:
             answer.app_version = ChainRecord.decode(chain).app_version
+        base = self.base_of(view)
         for address in of:
             entry = answer.validators.add(address=address)
-            if (stored := view.get(BRIDGE, READINESS[1:] + address)) is not None:
-                said = Readiness.decode(stored)
+            said = base.get(READINESS + rotation.current(base, address))
+            if said is not None:
                 entry.names.extend(said.names)
                 entry.software, entry.announced_height = said.software, said.height
         return answer

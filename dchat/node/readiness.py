@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import structlog
 
+from chain.currency.staking import rotation
 from chain.tx.envelope.tx import decode
 from chain.tx.messages.economy import ConsensusSigner
 from chain.tx.messages.upgrade import READY_NAMES_MAX, SOFTWARE_BYTES_MAX, AnnounceReadiness, sign_readiness
@@ -154,7 +155,8 @@ class Announcer:
         return Word(tuple(sorted(coming)), software.encode()[:SOFTWARE_BYTES_MAX].decode(errors="ignore"))
 
     def _on_chain(self) -> Word:
-        said: Readiness | None = self._node.app.base.get(READINESS + self._node.views.me.validator_address)
+        base = self._node.app.base  # where a key that is changed is known by the next one at once
+        said: Readiness | None = base.get(READINESS + rotation.current(base, self._node.views.me.validator_address))
         if said != self._told:
             self._told = said
             self._tell(said)

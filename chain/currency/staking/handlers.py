@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from chain.currency.ledger import bank, dec
@@ -288,7 +289,8 @@ def set_withdraw_handler(refused: frozenset[bytes]) -> Handler:
     return set_withdraw_address
 
 
-def handlers(refused: frozenset[bytes]) -> dict[type[Any], Handler]:
+def handlers(refused: frozenset[bytes], follow_key: rotation.FollowKey) -> dict[type[Any], Handler]:
+    """follow_key: moves what others keep by a consensus key."""
     return {
         CreateValidator: create_validator,
         EditValidator: edit_validator,
@@ -301,5 +303,5 @@ def handlers(refused: frozenset[bytes]) -> dict[type[Any], Handler]:
         WithdrawCommission: withdraw_commission,
         SetWithdrawAddress: set_withdraw_handler(refused),
         FundCommunityPool: fund_community_pool,
-        RotateConsensusKey: rotation.rotate_consensus_key,
+        RotateConsensusKey: partial(rotation.rotate_consensus_key, follow_key),
     }

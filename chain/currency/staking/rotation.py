@@ -1,9 +1,10 @@
 """Another consensus key for a validator that stays: what it was known by moves to the new one, at once.
 
 Everything that is kept by consensus address (the commit's slots with what accrued in them, signing info with misses,
-jail and offences, who is absent, what is watched) is renamed in the block that has the change. The engine learns of it
-at that block's end, and the old key signs the next block too; so what comes from the engine by a key that was given up
-(votes, proposers, evidence as long as it is valid) is read as the key that the validator has now: `current`.
+jail and offences, who is absent, what is watched; elsewhere, which upgrades it is ready for) is renamed in the block
+that has the change. The engine learns of it at that block's end, and the old key signs the next block too; so what
+comes from the engine by a key that was given up (votes, proposers, evidence as long as it is valid) is read as the key
+that the validator has now: `current`.
 A key that was given up is remembered for ever, and never taken again.
 Source: Cosmos SDK main, docs/architecture/adr-016-validator-consensus-key-rotation.md and x/staking/keeper, which move
 the same when the block ends.
@@ -11,9 +12,9 @@ the same when the block ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from chain.currency.ledger import bank
 from chain.currency.ledger.bank import DISTRIBUTION
@@ -52,6 +53,7 @@ from consensus.abci.interface import VoteInfo
 
 KEPT_MAX: Final = 64  # of a validator: eight unbonding times of as many changes as params can allow
 _NONE: Final = KeyRotations()
+FollowKey: TypeAlias = Callable[[State, bytes, bytes], None]  # the address before, the new key
 
 # ------------------------------------------------------------------------------ who had a key
 
@@ -92,8 +94,10 @@ def require_free(state: Readable, address: bytes) -> None:
 # ------------------------------------------------------------------------------ the change
 
 
-def rotate_consensus_key(ctx: Context, message: RotateConsensusKey) -> Leg:
-    """Raises: UnknownValidator, KeyRotationOff, TooManyRotations, Tombstoned, ConsensusKeyTaken, ConsensusKeyRetired,
+def rotate_consensus_key(follow_key: FollowKey, ctx: Context, message: RotateConsensusKey) -> Leg:
+    """follow_key: moves what other modules keep by the address before to the new key.
+
+    Raises: UnknownValidator, KeyRotationOff, TooManyRotations, Tombstoned, ConsensusKeyTaken, ConsensusKeyRetired,
     KeyNotPossessed, Overspend."""
     state, now, params = ctx.branch, Now(ctx.height, ctx.time_ns), staking_of(ctx.branch)
     before = stake.require_validator(state, message.operator)
@@ -114,6 +118,7 @@ def rotate_consensus_key(ctx: Context, message: RotateConsensusKey) -> Leg:
     bank.move(state, sender=message.operator, recipient=DISTRIBUTION, amount=fee)
     distribution.add_to_pool(state, fee * ONE)
     _rotate(state, before, before._replace(consensus_key=message.consensus_key), now)
+    follow_key(state, before.address, message.consensus_key)
     state.emit(
         Event.of(
             "rotate_consensus_key", validator=account(message.operator), retired_address=consensus(before.address),
