@@ -70,9 +70,13 @@ class KeyFile:
                 f"{self.path}: the key itself is {HOLDERS[self.held]}: say how it is reached there, by --hsm and its "
                 "options or [hsm] in validator-config.toml (docs/signer.md)"
             )
+        return self.opened_by(passphrase_of(passphrase_file, self.path))
+
+    def opened_by(self, passphrase: str) -> PrivKey:
+        """The key of a file that is encrypted. Raises HomeError: the passphrase is another."""
         pyrage = importlib.import_module("pyrage")
         try:
-            text = pyrage.passphrase.decrypt(self.encrypted, passphrase_of(passphrase_file, self.path))
+            text = pyrage.passphrase.decrypt(self.encrypted, passphrase)
             key = parse_validator_key(text)
         except pyrage.DecryptError:
             raise HomeError(f"{self.path}: the passphrase is not the one that it was encrypted with") from None

@@ -25,7 +25,7 @@ from consensus.system.files import is_private, write_new_secret
 from crypto.keys import ED25519, PrivKey, PubKey
 from dchat.home.errors import HomeError
 from dchat.home.home import Home, new_key
-from dchat.home.key_file import KeyFile, format_held
+from dchat.home.key_file import KeyFile, format_encrypted, format_held
 
 NODE_KEY: Final = "signer_node_key.json"
 
@@ -46,13 +46,14 @@ class SignerFiles:
     def node_key(self) -> Path:
         return self.key.with_name(NODE_KEY)
 
-    def make(self, kind: str = ED25519) -> None:
-        """A new key with its empty record. kind: its type. Raises HomeError: there is one already, or only one of both,
-        or no such key can be made here; OSError."""
+    def make(self, kind: str = ED25519, passphrase: str | None = None) -> None:
+        """A new key with its empty record. kind: its type. passphrase: its file is encrypted by it, from the first byte
+        on. Raises HomeError: there is one already, or only one of both, or no such key can be made here; OSError."""
         self.check_new()
         key = new_key(kind)
+        text = format_validator_key(key) + "\n" if passphrase is None else format_encrypted(key, passphrase)
         write_new_secret(self.state, format_sign_state(SignState()) + "\n")  # a stop in between leaves no key without
-        write_new_secret(self.key, format_validator_key(key) + "\n")
+        write_new_secret(self.key, text)
 
     def write_held(self, pub_key: PubKey, held: str, *, never_signed: bool) -> None:
         """The key's file, of one that is held elsewhere; with an empty record, where the key never signed. Raises

@@ -12,6 +12,7 @@ import click
 from consensus.documents.files import format_validator_key
 from consensus.privval.errors import KeyLost, SignerStateInUse
 from crypto.keys import ED25519, Ed25519PrivKey, PubKey
+from crypto.mldsa import ML_DSA_65
 from dchat.cli.terminal.base import (
     Command,
     Exit,
@@ -152,11 +153,8 @@ def init(
             pub_key, held = _made(kms, hsm)
             files.write_held(pub_key, held, never_signed=True)
         else:
-            files.make(key_type)
-            if passphrase_file is not None:
-                assert files.passphrase is not None
-                key = files.load_key()
-                replace_key_file(files.key, format_encrypted(key, passphrase_of(files.passphrase, files.key)))
+            files.check_new()
+            files.make(key_type, passphrase_of(files.passphrase, files.key) if passphrase_file is not None else None)
         _show(files)
 
 
@@ -256,7 +254,11 @@ def decrypt_key(key_file: Path | None, state_file: Path | None, passphrase_file:
 
 
 @click.command("next-key", cls=Command)
-def next_key() -> None:
+@click.option(
+    "--key-type", type=click.Choice((ED25519, ML_DSA_65)),
+    help="The new key's type; a chain takes those that its validator.pub_key_types name. Default: as the key has it.",
+)
+def next_key(key_type: str | None) -> None:
     """Make the key that this home's validator is to change over to, with its empty record. Nothing is overwritten.
 
     The node may run. Then: dchat tx stake rotate-key. Where this home's key is under a passphrase, the new one is put
@@ -272,10 +274,10 @@ def next_key() -> None:
                 "next one there (docs/signer.md, Change a key)"
             )
         files.check_new()
-        said = passphrase_of(home.passphrase, files.key, twice=True) if now.encrypted else None
-        files.make()
+        said = passphrase_of(home.passphrase, home.validator_key) if now.encrypted else None
         if said is not None:
-            replace_key_file(files.key, format_encrypted(files.load_key(), said))
+            now.opened_by(said)  # by another one the node could not open it when its turn comes
+        files.make(key_type or now.pub_key.type, said)
         file = files.load_key_file()
         echo(f"key file {files.key}")
         echo(f"record {files.state}")

@@ -8,6 +8,7 @@ from chain.tx.messages.economy import ConsensusSigner
 from consensus.privval.errors import KeyLost
 from crypto.keys import PubKey
 from dchat.cli.terminal.base import Exit, Refusal, current_home
+from dchat.home.errors import HomeError
 from dchat.home.key_file import KeyFile
 from dchat.signer.choice import home_key
 
@@ -31,7 +32,12 @@ class OwnKey:
 
 def own_next_key() -> OwnKey:
     """The key that the home is to change over to. Raises HomeError."""
-    home, _ = current_home()
+    home, config = current_home()
+    if config.hsm.enable or config.validator.priv_validator_laddr:
+        raise HomeError(
+            "this home's key is held elsewhere, and its node never signs by a file: make the next key there, and name "
+            "it by --new-key and --possession (docs/signer.md, Change a key)"
+        )
     return OwnKey(KeyFile.read(home.next_validator_key).unlock(home.passphrase))
 
 
