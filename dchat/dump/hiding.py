@@ -9,8 +9,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote, unquote
 
-from dchat.config import Config, is_secret
+from dchat.config import CONFIG_FILE, Config, is_secret
 from dchat.home.home import Home
 
 FILE_BYTES_MAX: Final = 1 << 20  # of a file with a secret
@@ -67,15 +68,17 @@ def _named(config: Config) -> Iterator[str]:
 
 
 def _private_files(root: Path) -> Iterator[Path]:
-    """Small files of the home's first two floors that nobody else may read, but for records: keys, by any name."""
-    for pattern in ("*", "config/*", "keys/*", "accounts/*"):
+    """Small files of the home that nobody else may read, but for its data and its options, whose secrets are known by
+    their names: keys, by any name, retired ones too."""
+    for pattern in ("*", "config/*", "config/*/*", "keys/*", "accounts/*"):
         for path in sorted(root.glob(pattern)):
             try:
                 info = path.lstat()
             except OSError:
                 continue
             is_private = stat.S_ISREG(info.st_mode) and not info.st_mode & 0o077
-            if is_private and info.st_size <= FILE_BYTES_MAX and path.suffix != ".log":
+            is_keys = path.suffix != ".log" and path.name != CONFIG_FILE
+            if is_private and is_keys and info.st_size <= FILE_BYTES_MAX:
                 yield path
 
 
@@ -110,17 +113,35 @@ def _private_texts(value: Any, *, is_private: bool) -> Iterator[str]:
 
 
 def _forms(text: str) -> Iterator[str]:
-    """The text, and the bytes that it may stand for as hex and as base64, whole and, of a key pair, the seed alone."""
+    """The text as others write it, and the bytes that it may stand for as hex and as base64, whole and, of a key pair,
+    the seed alone."""
     if len(text) < SHORTEST:
         return
-    yield text
+    yield from _written(text)
     for raw in {*_bytes_of(text)}:
         for part in (raw, raw[:32]):
             if len(part) >= 16:
-                yield from (part.hex(), part.hex().upper(), base64.b64encode(part).decode())
-                yield base64.urlsafe_b64encode(part).decode().rstrip("=")
+                yield from (part.hex(), part.hex().upper())
+                yield from (
+                    base64.b64encode(part).decode().rstrip("="),
+                    base64.urlsafe_b64encode(part).decode().rstrip("="),
+                )
         if len(raw) >= 32:
             yield base64.b64encode(raw[:30]).decode()  # with which seed and pair begin, however they go on
+
+
+def _written(text: str) -> Iterator[str]:
+    """As it is, in JSON of either kind, in a URL, in Python's own form, and as its bytes: a line of a log, or an error,
+    is seldom the bare text."""
+    for one in dict.fromkeys((text, unquote(text))):
+        if len(one) < SHORTEST:
+            continue
+        once = {one, json.dumps(one)[1:-1], json.dumps(one, ensure_ascii=False)[1:-1], repr(one)[1:-1]}
+        yield from once
+        yield from (json.dumps(said, ensure_ascii=False)[1:-1] for said in once)  # and that in a line of JSON
+        data = one.encode(errors="surrogatepass")
+        yield from (quote(data, safe=""), quote(data), data.hex(), data.hex().upper())
+        yield base64.b64encode(data).decode().rstrip("=")
 
 
 def _bytes_of(text: str) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -206,6 +207,50 @@ def test_a_key_is_hidden_in_every_form(tmp_path: Path, text: str) -> None:
         assert all(form not in hidden for form in written_forms(seed))
     public = json.loads((home.root / "identity.json").read_text())["address"]
     assert hide(f"from {public}") == f"from {public}"
+
+
+def test_a_key_that_was_given_up_is_a_secret_still(tmp_path: Path) -> None:
+    """Who has it can have the validator slashed, as long as evidence is valid (docs/signer.md)."""
+    network = make_network(tmp_path / "net", validators=1, ports=free_ports(1))
+    home = Home.of(network.home_of(network.nodes[0]))
+    seed = seeds_of(home.root)[0]
+    retired = home.places.retired_keys / "ab.json"
+    retired.parent.mkdir()
+    home.validator_key.rename(retired)
+    hidden = Secrets(home, Config()).hide("\n".join(written_forms(seed)))
+    assert [form for form in written_forms(seed) if form in hidden] == []
+
+
+@pytest.mark.parametrize(
+    "phrase", ['in "quotes" and \\ back', "grüße aus dem süden", "it's 'this' one", "a/b c?d@e%41 %"]
+)
+def test_a_passphrase_is_hidden_as_others_write_it(tmp_path: Path, phrase: str) -> None:
+    """In JSON, in JSON within JSON, as Python and URLs write it, and as its bytes."""
+    (tmp_path / "pass").write_text(phrase + "\n")
+    (tmp_path / "pass").chmod(0o600)
+    config = Config.model_validate({"validator": {"passphrase_file": "pass"}})
+    once = json.dumps({"error": f"no {phrase}"})
+    data = phrase.encode()
+    told = [
+        once, json.dumps({"error": f"no {phrase}"}, ensure_ascii=False), json.dumps({"line": once}), repr(phrase),
+        f"https://u:{quote(phrase, safe='')}@h/", data.hex(), base64.b64encode(data).decode(),
+    ]  # fmt: skip
+    hide = Secrets(Home.of(tmp_path, config), config).hide
+    assert [text for text in told if HIDDEN not in hide(text)] == []
+
+
+def test_a_password_of_a_url_is_hidden_as_it_is_meant_too(tmp_path: Path) -> None:
+    config = Config.model_validate({"sql": {"connection": "postgresql://dchat:sl%2Fash%40and%25more@db/dchat"}})
+    hide = Secrets(Home.of(tmp_path), config).hide
+    assert hide('the server says no to "sl/ash@and%more"') == f'the server says no to "{HIDDEN}"'
+    assert hide("no to sl%2Fash%40and%25more") == f"no to {HIDDEN}"
+
+
+def test_options_that_nobody_else_may_read_are_no_secrets(tmp_path: Path) -> None:
+    """Those that are have names: else `enabled = true` would be hidden wherever it stands."""
+    (tmp_path / "validator-config.toml").write_text("[tracing]\nenabled = true\n")
+    (tmp_path / "validator-config.toml").chmod(0o600)
+    assert Secrets(Home.of(tmp_path), Config()).hide("enabled = true") == "enabled = true"
 
 
 def _pair_of(home: Path, seed: bytes) -> str:
