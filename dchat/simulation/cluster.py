@@ -27,11 +27,12 @@ from consensus.simulation.network import Network
 from dchat.simulation.laws import Judge, LawBroken, SimulationError
 from dchat.simulation.liar import Liar, View
 from dchat.simulation.lies import lie
-from dchat.simulation.load import CHAIN_ID, Load, genesis_of, operator, validator_key
+from dchat.simulation.load import CHAIN_ID, Load, genesis_of, operator
 from dchat.simulation.node import SimNode
 from dchat.simulation.plan import NEVER_S, Plan, near_ms
 from dchat.simulation.plan import off_ms as anything_ms
 from dchat.simulation.side import Injected
+from dchat.simulation.successions import has_key, keys_of, next_of, put_first, put_next, validator_key
 
 RECOVERY_S = 240.0  # redials wait up to 40 s, and time-outs have grown with the rounds of a long partition
 HEIGHTS_WITHIN = 5  # that time, however it begins; what is asked beyond them has HEIGHT_S each
@@ -60,7 +61,7 @@ class Cluster:
     def __init__(self, plan: Plan, loop: VirtualLoop, spoil: Spoil | None = None) -> None:
         self.plan, self.loop, self._spoil = plan, loop, spoil
         liars = [*plan.held_by_liars, *([] if plan.twin is None else [plan.twin])]
-        addresses = frozenset(validator_key(plan, index).pub_key.address for index in liars)
+        addresses = frozenset(key.pub_key.address for index in liars for key in keys_of(plan, index))
         self.judge = Judge(lambda: int(loop.now_s * 1_000), addresses, self._clocks_ns if plan.off_ms else None)
         self._chance = random.Random(f"faults {plan.seed}")
         self._air = random.Random(f"network {plan.seed}")
@@ -78,6 +79,7 @@ class Cluster:
         self.liars = [self._liar(place, held, places) for place, held in enumerate(plan.liars)]
         self._faults: list[asyncio.Task[None]] = []
         self._load = Load(plan, self.judge)
+        self._made = [1] * len(plan.powers)  # keys that each validator had, the next one among them
 
     def _node(self, place: int, genesis: GenesisDoc) -> SimNode:
         is_twin = self.plan.twin is not None and place == self.plan.nodes - 1
@@ -89,7 +91,10 @@ class Cluster:
             random.Random(f"{name} {self.plan.seed}"), (), Strike(lambda what: self._crash(node, what)),
             lambda why: self._end(node, why), SimHome(),
             Wall(self.loop, off_ms=(self.plan.off_ms or {place: 0})[place], drift_ppm=self._drift_ppm(place)),
+            holds_stake=is_twin or place < len(self.plan.powers),
         )  # fmt: skip
+        if node.rotates:
+            put_first(node.home.disk, key)
         return node
 
     def _drift_ppm(self, place: int) -> int:
@@ -276,6 +281,29 @@ class Cluster:
         if node.parts is not None:
             node.plant(self._chance)
 
+    def _rotate_someone(self) -> None:
+        """Its operator puts the next key into each home that has its key, and tells the chain; of one that is there
+        already it tells once more. Now and then it tells of one that the chain must refuse."""
+        rng, index = self._chance, self._chance.randrange(len(self.plan.powers))
+        homes = [node for node in self.nodes if node.key == validator_key(self.plan, index)]
+        keys, disks = keys_of(self.plan, index), [node.home.disk for node in homes]
+        if rng.random() < 0.2:
+            other = rng.randrange(len(self.plan.powers))
+            told = rng.randrange(max(1, self._made[other] - 1))  # of the newest the chain may not have been told
+            self._load.rotate(index, validator_key(self.plan, other, told), self.nodes)
+            return
+        if not all(map(has_key, disks)):
+            return
+        waiting = next_of(disks[0])
+        if waiting is None and self._made[index] < len(keys) and all(next_of(disk) is None for disk in disks):
+            waiting = keys[self._made[index]]
+            self._made[index] += 1
+            for disk in disks:
+                put_next(disk, waiting)
+            self.judge.note(f"{homes[0].name} was given the next key, {waiting.pub_key.address.hex()[:8]}")
+        if waiting is not None:
+            self._load.rotate(index, waiting, self.nodes)
+
     def _set_a_clock(self) -> None:
         """Somebody's clock is set: anew, or right."""
         node = self._chance.choice(self.nodes)
@@ -308,6 +336,7 @@ class Cluster:
             spawn(self._now_and_then(plan.stall_every_s, self._stall_someone)),
             spawn(self._now_and_then(plan.plant_every_s, self._plant)),
             spawn(self._now_and_then(plan.stop_every_s, self._stop_someone)),
+            spawn(self._now_and_then(plan.rotate_every_s, self._rotate_someone)),
         ]
         lying = [spawn(liar.run(plan.lies_every_ms / 1_000, lie)) for liar in self.liars]
         load = spawn(self._now_and_then(plan.tx_every_ms / 1_000, lambda: self._load.send(self.nodes)))
@@ -348,6 +377,7 @@ class Cluster:
             and all(tx in self.judge.committed for tx in self.judge.promised)
             and (self.plan.plant_every_s == NEVER_S or self._all_admit())
             and all(self._has_jailed(node) for node in self.nodes)
+            and all(self._signs_by_its_key(node) for node in self.nodes)
         )
 
     def _all_admit(self) -> bool:
@@ -366,6 +396,22 @@ class Cluster:
         liar = stake.validator_of(node.parts.app.base, operator(self.plan.twin).address)
         return liar is not None and liar.jailed
 
+    def _signs_by_its_key(self, node: SimNode) -> bool:
+        """By the one that the chain knows, which is the newest that its operator made, or the one before that."""
+        if not node.rotates:
+            return True
+        assert node.parts is not None
+        index = node.place if node.place < len(self.plan.powers) else self.plan.twin
+        assert index is not None
+        keys = keys_of(self.plan, index)[: self._made[index]][-2:]
+        known = stake.validator_of(node.parts.app.base, operator(index).address)
+        signs = node.parts.engine.signer.pub_key.bytes
+        return (
+            known is not None
+            and known.consensus_key in [key.pub_key.bytes for key in keys]
+            and (known.consensus_key == signs or known.jailed)
+        )
+
     def _explain(self, target: int, within_s: float) -> None:
         """Which law it was that did not come true in time."""
         tops = {node.name: self.judge.tops.get(node.name, 0) for node in self.nodes}
@@ -377,6 +423,8 @@ class Cluster:
             self.judge.breaks("what was promised is committed", f"{len(lost)} transactions of {sorted(set(lost))}")
         if deaf := [node.name for node in self.nodes if self.plan.plant_every_s < NEVER_S and not node.probe]:
             self.judge.breaks("nodes admit what is new", f"not {' '.join(deaf)}")
+        if others := [node.name for node in self.nodes if not self._signs_by_its_key(node)]:
+            self.judge.breaks("a validator signs by the key that the chain knows", f"not {' '.join(others)}")
         self.judge.breaks("the liar is jailed", f"validator {self.plan.twin} is not on every node")
 
     def _check_end(self) -> None:

@@ -13,16 +13,17 @@ from chain.currency.economy import GenesisStake
 from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.economic_params import SlashingParams, StakingParams
 from chain.tx.envelope.build import Seat, Wallet, build_tx
-from chain.tx.messages import Payment
-from chain.tx.messages.economy import Delegate, Undelegate
+from chain.tx.messages import Message, Payment
+from chain.tx.messages.economy import Delegate, RotateConsensusKey, Undelegate, prove_possession
 from consensus.documents.genesis import GenesisDoc, GenesisValidator
 from consensus.simulation.clock import START_NS
 from consensus.types.params import ConsensusParams, ValidatorParams
 from crypto.hash import sha256
-from crypto.keys import KEY_TYPES, PrivKey
+from crypto.keys import PrivKey
 from dchat.simulation.laws import Judge
 from dchat.simulation.node import SimNode
 from dchat.simulation.plan import HOURS_MS, Plan
+from dchat.simulation.successions import KEYS_MAX, validator_key
 from genesis.app_state import build_app_state
 
 CHAIN_ID = "simulation"
@@ -32,11 +33,6 @@ PEOPLE = 4
 EXPIRY_BLOCKS = 500  # more than a run has blocks: what is promised is never too late
 GAS_PRICE = 100_000
 MEMO_BYTES = 200  # so that a burst makes a block of several parts, or nearly
-
-
-def validator_key(plan: Plan, index: int) -> PrivKey:
-    kind = plan.key_types[index % len(plan.key_types)]
-    return KEY_TYPES[kind].from_secret(bytes([index + 1]) * 32)
 
 
 def operator(index: int) -> Wallet:
@@ -55,11 +51,13 @@ def genesis_of(plan: Plan, key: Callable[[int], PrivKey] | None = None) -> Genes
         for index, power in enumerate(plan.powers)
     ]
     economics = EconomicsGenesis(
-        staking=StakingParams(min_stake=UNIT, min_self_delegation=1),
+        staking=StakingParams(min_stake=UNIT, min_self_delegation=1, **_pace(plan)),
         slashing=SlashingParams(missed_blocks_window=plan.missed_blocks_window),
         validators=stakes,
     )
     balances = {person(index).address: 1_000 * UNIT for index in range(PEOPLE)}
+    if plan.rotates:
+        balances |= {operator(index).address: UNIT for index in range(len(plan.powers))}
     state = build_app_state(balances, currency=CurrencyGenesis(gas_price=GAS_PRICE), economics=economics)
     return GenesisDoc(
         chain_id=CHAIN_ID,
@@ -68,6 +66,10 @@ def genesis_of(plan: Plan, key: Callable[[int], PrivKey] | None = None) -> Genes
         validators=tuple(GenesisValidator(key, power) for key, power in zip(keys, plan.powers, strict=True)),
         app_state=json.dumps(state, separators=(",", ":")).encode(),
     )
+
+
+def _pace(plan: Plan) -> dict[str, int]:
+    return {"key_rotations_max": KEYS_MAX} if plan.rotates else {}
 
 
 class Load:
@@ -116,6 +118,20 @@ class Load:
             assert node.life is not None
             node.loop.spawn(node.life, self._submit(node, tx, durable=rng.random() < 0.5))
 
+    def rotate(self, index: int, key: PrivKey, nodes: Sequence[SimNode]) -> None:
+        """An operator tells the chain, by whichever node, of a key for its validator."""
+        ready = [node for node in nodes if node.parts is not None]
+        if not ready:
+            return
+        me = operator(index)
+        proof = prove_possession(key, CHAIN_ID, me.address)
+        tx = self._build(me, RotateConsensusKey(me.address, key.pub_key.bytes, proof))
+        self._judge.good.add(tx)
+        self._sent.append(tx)
+        node = self._rng.choice(ready)
+        assert node.life is not None
+        node.loop.spawn(node.life, self._submit(node, tx, durable=False))
+
     def _new(self, *, payment: bool = False) -> bytes:
         rng = self._rng
         sender = person(rng.randrange(PEOPLE))
@@ -128,6 +144,9 @@ class Load:
             ),
             (1, 0, 0) if payment else (6, 3, 1),
         )[0]
+        return self._build(sender, message)
+
+    def _build(self, sender: Wallet, message: Message) -> bytes:
         return build_tx(
             chain_id=CHAIN_ID,
             messages=(message,),

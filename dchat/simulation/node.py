@@ -27,6 +27,7 @@ from consensus.p2p.switch import Switch
 from consensus.privval.held import HeldKey
 from consensus.privval.remote import RemoteKey, RemoteSigner
 from consensus.privval.signer import FileSigner, Signer
+from consensus.privval.succession import SuccessiveKey
 from consensus.simulation.clock import Delays, SimClock, SimWorkers, Wall
 from consensus.simulation.home import DATA, SimHome, Strike
 from consensus.simulation.loop import Life, VirtualLoop
@@ -45,6 +46,7 @@ from dchat.simulation.held import SimHolder
 from dchat.simulation.laws import Judge
 from dchat.simulation.plan import HOURS_MS, Plan
 from dchat.simulation.side import PLANTED, Bystander, Injected, WatchedFaults
+from dchat.simulation.successions import PLACES, open_key
 from dchat.statesync.headers import VerifiedHeaders, pairs_of_peers
 from dchat.statesync.joining import Join, is_due
 from dchat.statesync.maker import SnapshotMaker
@@ -56,7 +58,7 @@ SNAPSHOTS_KEPT = 2
 JOIN_DISCOVERY_S = 1.0
 TRUST_POLL_S = 0.5
 FALSE_EVERY = 3  # chunks of which one is false
-SIGN_STATE, WAL_FOLDER, JOURNAL = DATA / "priv_validator_state.json", DATA / "cs.wal", DATA / "journal"
+SIGN_STATE, WAL_FOLDER, JOURNAL = PLACES.state, DATA / "cs.wal", DATA / "journal"
 PRUNING = Policy("custom", blocks=1, versions=10, every=5)  # one more writer beside the commits
 
 
@@ -164,6 +166,7 @@ class SimNode:
     probe: bytes = b""  # a transaction that it admitted after the faults
     is_calm: bool = False  # no more faults: its disk is fast
     neighbours: frozenset[str] = frozenset()  # ids of peers that no limit of their number turns away
+    holds_stake: bool = False  # a validator's, or its twin
     remote: RemoteKey | None = None  # its consensus key is with a signer elsewhere
     on_wired: Callable[[SimNode, SimClock], None] = lambda node, clock: None  # its parts are there and did not start
 
@@ -213,8 +216,9 @@ class SimNode:
         shelf = self._shelf()
         app = DchatApplication(stores, retain_blocks=PRUNING.blocks, shelf=shelf)
         switch = self._switch(clock)
+        key = self._signing_key()
         engine = await Engine.open(
-            app, self.genesis, key=self._signing_key(), switch=switch, software="simulation", fatal=self._fatal,
+            app, self.genesis, key=key, switch=switch, software="simulation", fatal=self._fatal,
             on_halt=lambda halt: self._fatal(0, f"halted: {halt}"),
             machine=Machine(
                 disk=disk, clock=clock, workers=workers, chance=self.rng, drive=delays.drive,
@@ -234,7 +238,9 @@ class SimNode:
         driver, gossip, state = engine.driver, engine.gossip, engine.driver.state
         self.judge.started(self.name, engine.blocks, state.last_block_height, state.app_hash)
         if self.shares_its_key:
-            driver._own.watch.address = b""  # liars do not stop when they see each other
+            self._look_away(driver)
+            if isinstance(key, SuccessiveKey):
+                key.told = lambda pub_key: self._look_away(driver)
         journal = Journal(disk, JOURNAL, pool, workers)
         driver.add_saved_listener(OnSaved(self._saved))
         faults, bystander = WatchedFaults(self.judge, self.name, lambda: bool(self.strike.failed)), Bystander()
@@ -258,10 +264,22 @@ class SimNode:
         self.on_wired(self, clock)
         await self._start()
 
-    def _signing_key(self) -> PrivKey | HeldKey | RemoteKey:
+    @staticmethod
+    def _look_away(driver: ConsensusDriver) -> None:
+        """Liars do not stop when they see each other."""
+        driver._own.watch.address = b""
+
+    @property
+    def rotates(self) -> bool:
+        """Its key lies in its home, and is another one day."""
+        return self.plan.rotates and self.holds_stake
+
+    def _signing_key(self) -> PrivKey | SuccessiveKey | HeldKey | RemoteKey:
         """Of this life."""
         if self.remote is not None:
             return self.remote
+        if self.rotates:
+            return open_key(self.home.disk)
         if self.place not in self.plan.held:
             return self.key
         rng = random.Random(f"held {self.name} {self.starts} {self.plan.seed}")

@@ -39,7 +39,8 @@ class Plan:
     snapshot_every: heights between two snapshots of each node; 0: none are taken. chunk_bytes: of theirs, about.
     join_at_s: when the last place, an observer's, begins, by a snapshot; 0: with the others, by blocks. false_shelves:
     who offers snapshots of no height, and serves false chunks. held: whose keys are held elsewhere, by what is slow,
-    fails, answers late and goes away. key_types: of the validators' keys, in turn.
+    fails, answers late and goes away. key_types: of the validators' keys, in turn. rotate_every_s: when somebody's
+    operator makes the next key, or tells the chain of it, once more where it is not known there yet.
     """
 
     seed: int
@@ -80,6 +81,11 @@ class Plan:
     false_shelves: frozenset[int] = frozenset()
     held: frozenset[int] = frozenset()
     key_types: tuple[str, ...] = (ED25519,)
+    rotate_every_s: float = NEVER_S
+
+    @property
+    def rotates(self) -> bool:
+        return self.rotate_every_s < NEVER_S
 
     @property
     def joiner(self) -> int | None:
@@ -346,6 +352,32 @@ def _joins(seed: int) -> Plan:
     )
 
 
+def _rotations(seed: int) -> Plan:
+    """Validators change their keys, again and again, while nodes stop and disks fail at any touch; a key runs twice, a
+    new node joins by a snapshot, or by all the blocks, or keys become of another type."""
+    rng = random.Random(f"rotations {seed}")
+    kind = rng.choice(("plain", "plain", "twin", "types", "joins", "blocks"))
+    plan = _joins(rng.randrange(10**9)) if kind == "joins" else _short(rng, seed)
+    weak = sorted(_minority(rng, plan.powers))[:1] if kind == "twin" else []
+    more = len(weak) + (kind == "blocks")
+    return replace(
+        plan,
+        seed=seed,
+        twin=weak[0] if weak else None,
+        observers=plan.observers + (kind == "blocks"),
+        slow_ms=plan.slow_ms + (0,) * more,
+        skew_ms=plan.skew_ms + (0,) * more,
+        faults_s=rng.randint(8, 18),
+        key_types=(ED25519, ML_DSA_65) if kind == "types" else (ED25519,),
+        rotate_every_s=rng.choice((0.3, 0.8, 2.0)),
+        late=_late_work(rng, plan.nodes + more) if rng.random() < 0.2 else (),
+        crash_every_s=rng.choice((0.7, 1.5, 4.0, NEVER_S)),
+        stop_every_s=rng.choice((2.0, NEVER_S)),
+        disk_fails_every_s=rng.choice((2.0, 6.0, NEVER_S, NEVER_S)),
+        blackout_every_s=rng.choice((4.0, NEVER_S, NEVER_S)),
+    )
+
+
 class Profile(NamedTuple):
     """A kind of run. what: goes wrong in it, for people."""
 
@@ -366,5 +398,8 @@ PROFILES: dict[str, Profile] = {
     "rivals": Profile(_rivals, "a lying proposer puts a new block against the one that is being decided"),
     "side": Profile(_side, "some call of some part of a node raises, in place of its work or after it"),
     "joins": Profile(_joins, "a new node joins by a snapshot; nodes stop, some offer and serve false ones"),
+    "rotations": Profile(
+        _rotations, "validators change their consensus keys, again and again; nodes stop, disks fail, a key runs twice"
+    ),
     "all": Profile(_all, "liars, late work, wrong clocks, stops, failing disks"),
 }

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from chain.currency.staking.rotation import rotations_of
 from consensus.documents.files import SignState
 from consensus.evidence.pool import EvidencePool
 from consensus.privval.record import read_record, write_record
@@ -25,14 +26,17 @@ from crypto.native import VARIABLE
 from dchat.devnet.processes import wait_for
 from dchat.simulation import cluster
 from dchat.simulation.cluster import SimulationFailed, Spoil, simulate
+from dchat.simulation.load import operator
 from dchat.simulation.node import SIGN_STATE, WAL_FOLDER
 from dchat.simulation.plan import NEVER_S, PROFILES, Plan
+from dchat.simulation.successions import PLACES
 from storage.kv import Write
 from tests.support.counts import counted
 
 CI_SEEDS = (43, 77, 106, 523, 622)  # short ones that have every fault between them
 PROFILE_SEEDS = counted(4, whole=10)  # of each, half a second and less
 JOIN_SEEDS = counted(1, whole=3)  # longer ones: there must be a snapshot first
+ROTATION_SEEDS = (104, 102, 109, 111)[: counted(1, whole=4)]  # longer, too: another type, a key that runs twice, joins
 SEEDS_TO_FIND_A_FAULT = 10
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,11 +46,25 @@ def test_every_law_holds(seed: int) -> None:
     simulate(seed)
 
 
-@pytest.mark.parametrize("profile", sorted(set(PROFILES) - {"faults"}))
+@pytest.mark.parametrize("profile", sorted(set(PROFILES) - {"faults", "rotations"}))
 def test_every_law_holds_in_each_profile(profile: str) -> None:
     """audit 2, 3, 4, 5: wrong clocks, late workers, liars; docs/simulation.md names seeds that failed before."""
     for seed in range(JOIN_SEEDS if profile == "joins" else PROFILE_SEEDS):
         simulate(seed, profile)
+
+
+def test_validators_change_their_keys_among_faults() -> None:
+    """Each life of a node signs by the key that the chain knows; what lies in the home is what the chain remembers."""
+    changed = 0
+    for seed in ROTATION_SEEDS:
+        run = simulate(seed, "rotations")
+        for place, node in enumerate(run.nodes[: len(run.plan.powers)]):
+            assert node.parts is not None
+            known = rotations_of(node.parts.app.base, operator(place).address)
+            kept = {name.removesuffix(".json") for name in node.home.disk.names(PLACES.retired_keys)}
+            assert kept <= {one.address.hex() for one in known}
+            changed += len(known)
+    assert changed > 4
 
 
 def test_the_seeds_have_every_fault() -> None:
