@@ -255,7 +255,8 @@ def decrypt_key(key_file: Path | None, state_file: Path | None, passphrase_file:
 
 @click.command("next-key", cls=Command)
 @click.option(
-    "--key-type", type=click.Choice((ED25519, ML_DSA_65)),
+    "--key-type",
+    type=click.Choice((ED25519, ML_DSA_65)),
     help="The new key's type; a chain takes those that its validator.pub_key_types name. Default: as the key has it.",
 )
 def next_key(key_type: str | None) -> None:
