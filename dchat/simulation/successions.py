@@ -11,8 +11,7 @@ from typing import Final
 from consensus.documents.files import format_validator_key, parse_validator_key
 from consensus.privval.signer import FileSigner
 from consensus.privval.succession import Places, SuccessiveKey, settle
-from consensus.simulation.disk import SimulatedDisk
-from consensus.simulation.home import DATA
+from consensus.simulation.home import DATA, SimDisk
 from crypto.hash import sha256
 from crypto.keys import KEY_TYPES, PrivKey
 from dchat.simulation.plan import Plan
@@ -38,7 +37,7 @@ def keys_of(plan: Plan, index: int) -> list[PrivKey]:
 
 
 @contextmanager
-def _another_process(disk: SimulatedDisk) -> Iterator[None]:
+def _another_process(disk: SimDisk) -> Iterator[None]:
     """What stops the node stops no command beside it."""
     hook, disk.hook = disk.hook, lambda action, path: None
     try:
@@ -47,13 +46,13 @@ def _another_process(disk: SimulatedDisk) -> Iterator[None]:
         disk.hook = hook
 
 
-def put_first(disk: SimulatedDisk, key: PrivKey) -> None:
+def put_first(disk: SimDisk, key: PrivKey) -> None:
     """As `dchat init`."""
     with _another_process(disk):
         disk.replace(PLACES.key, format_validator_key(key).encode())
 
 
-def put_next(disk: SimulatedDisk, key: PrivKey) -> None:
+def put_next(disk: SimDisk, key: PrivKey) -> None:
     """As `dchat signer next-key`, where `next_of` is None: the record first."""
     with _another_process(disk):
         if disk.size(PLACES.next_state):
@@ -62,17 +61,17 @@ def put_next(disk: SimulatedDisk, key: PrivKey) -> None:
         disk.replace(PLACES.next_key, format_validator_key(key).encode())
 
 
-def next_of(disk: SimulatedDisk) -> PrivKey | None:
+def next_of(disk: SimDisk) -> PrivKey | None:
     """The next key that lies there."""
     return parse_validator_key(disk.read(PLACES.next_key)) if disk.size(PLACES.next_key) else None
 
 
-def has_key(disk: SimulatedDisk) -> bool:
+def has_key(disk: SimDisk) -> bool:
     """No change of places is under way."""
     return bool(disk.size(PLACES.key))
 
 
-def open_key(disk: SimulatedDisk) -> SuccessiveKey:
+def open_key(disk: SimDisk) -> SuccessiveKey:
     """As a start does: what a stop left half done is finished first. Raises OSError."""
     settle(disk, PLACES)
     return SuccessiveKey(parse_validator_key(disk.read(PLACES.key)), PLACES, lambda: next_of(disk))
