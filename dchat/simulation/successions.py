@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
 from consensus.documents.files import format_validator_key, parse_validator_key
@@ -16,7 +15,7 @@ from crypto.hash import sha256
 from crypto.keys import KEY_TYPES, PrivKey
 from dchat.simulation.plan import Plan
 
-CONFIG: Final = Path("/home/config")
+CONFIG: Final = DATA.parent / "config"
 PLACES: Final = Places(
     key=CONFIG / "priv_validator_key.json", state=DATA / "priv_validator_state.json",
     next_key=CONFIG / "priv_validator_next_key.json", next_state=DATA / "priv_validator_next_state.json",
