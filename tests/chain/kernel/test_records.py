@@ -47,6 +47,7 @@ from dchat.app.app import DchatApplication
 from dchat.app.composition import compose
 from proto.dchat.v1 import state_pb2
 from tests.support.chain.harness import Chain, drain
+from tests.support.counts import counted
 from tests.support.economy.world import World
 
 DCHAT = 10**6
@@ -141,7 +142,7 @@ def plain(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", sorted(RECORDS))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=counted(25, whole=120), deadline=None)
 @given(data=st.data())
 def test_a_record_is_stored_as_it_is_held_or_refused(name: str, data: st.DataObject) -> None:
     """audit 15; SDK 2024-010: never another number than the one that was written."""
@@ -158,7 +159,7 @@ def test_a_record_is_stored_as_it_is_held_or_refused(name: str, data: st.DataObj
 
 
 @pytest.mark.parametrize("name", sorted(RECORDS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=counted(15, whole=60), deadline=None)
 @given(data=st.data())
 def test_what_fits_is_never_refused(name: str, data: st.DataObject) -> None:
     held = data.draw(record(RECORDS[name], SMALL))
