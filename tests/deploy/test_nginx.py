@@ -21,6 +21,7 @@ from dchat.devnet.leases import free_ports
 from tests.support.interop.tools import deb_tool
 from tests.support.node.certificates import Authority
 from tests.support.node.running import Running, running_node
+from tests.support.patience import PATIENCE_S
 
 CONF: Final = Path(__file__).parents[2] / "deploy" / "nginx" / "dchat.conf"
 NAME: Final = "dchat.example"
@@ -139,7 +140,7 @@ async def test_nginx_stands_in_front_of_a_node(tmp_path: Path) -> None:
             assert "result" in await answer.json()
         async with http.ws_connect(f"{made.url}/rpc/websocket") as socket:
             await socket.send_json({"jsonrpc": "2.0", "id": 2, "method": "health", "params": {}})
-            assert (await socket.receive_json(timeout=10))["id"] == 2
+            assert (await socket.receive_json(timeout=PATIENCE_S))["id"] == 2
         async with Client(f"127.0.0.1:{made.port}", tls=Tls(made.root.file, server_name=NAME)) as client:
             assert (await client.status()).chain_id == made.running.network.chain_id
 

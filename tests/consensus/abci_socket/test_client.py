@@ -39,8 +39,8 @@ from consensus.system.errors import EXIT_APPLICATION, ConsensusFailure, exit_cod
 from consensus.types.params import BlockParams, ConsensusParams, EvidenceParams
 from storage.memory import MemoryStore
 from tests.support.engine.kvapp import KeyValueApp
+from tests.support.patience import PATIENCE_S
 
-WAIT_S = 20
 INFO = InfoRequest("", 0, 0)
 
 
@@ -119,7 +119,7 @@ async def test_it_waits_until_the_application_listens(tmp_path: Path) -> None:
     waiting = asyncio.create_task(AbciClient.connect(SocketAddress("unix", path=str(path)), retry_s=0.02))
     await asyncio.sleep(0)
     async with served(KeyValueApp(MemoryStore()), path):
-        client = await asyncio.wait_for(waiting, WAIT_S)
+        client = await asyncio.wait_for(waiting, PATIENCE_S)
         client.close()
     waiting = asyncio.create_task(AbciClient.connect(SocketAddress("unix", path=str(path)), retry_s=0.02))
     await asyncio.sleep(0)
@@ -201,11 +201,11 @@ async def test_an_application_that_takes_long_is_waited_for_aloud(
     with capture_logs() as lines:
         async with server, connected(SocketAddress("unix", path=str(tmp_path / "s"))) as client:
             asking = asyncio.create_task(asyncio.to_thread(client.info, INFO))
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(PATIENCE_S):
                 while not any(one["event"] == "the application has not answered yet" for one in lines):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             let_go.set()
-            assert (await asyncio.wait_for(asking, WAIT_S)).data == "late"
+            assert (await asyncio.wait_for(asking, PATIENCE_S)).data == "late"
     assert {one["method"] for one in lines if one["event"] == "the application has not answered yet"} == {"info"}
 
 
@@ -222,7 +222,7 @@ async def test_an_app_hash_that_no_header_can_have_ends_the_node(tmp_path: Path)
     async with served(Unreasonable(MemoryStore()), tmp_path / "s") as address:
         with capture_logs() as lines:
             async with engine(home, address, lost) as node:
-                why = await asyncio.wait_for(asyncio.shield(node.ended), WAIT_S)
+                why = await asyncio.wait_for(asyncio.shield(node.ended), PATIENCE_S)
     assert "the app hash has 100000 bytes; allowed: 256" in why
     assert not any(one.get("exc_info") for one in lines)  # it is not ours: a line says all
 
@@ -236,7 +236,7 @@ async def test_a_tiny_block_size_leaves_a_mempool_that_knows_it(tmp_path: Path) 
 
     [home] = make_network([tmp_path / "node"], chain_id="elsewhere", base_port=0)
     async with served(Tiny(MemoryStore()), tmp_path / "s") as address, engine(home, address, []) as node:
-        await asyncio.wait_for(node.wait_for_height(4), WAIT_S)
+        await asyncio.wait_for(node.wait_for_height(4), PATIENCE_S)
         assert node.faults.down == {}
         with pytest.raises(TransactionRefused, match="a block takes 0"):
             await node.submit(b"a=1")
@@ -258,12 +258,12 @@ async def test_our_engine_runs_it(tmp_path: Path) -> None:
             assert {one.result.code for one in done} == {0}
             height = node.height
         async with engine(home, address, lost) as node:
-            await asyncio.wait_for(node.wait_for_height(height + 2), WAIT_S)
+            await asyncio.wait_for(node.wait_for_height(height + 2), PATIENCE_S)
             assert (await asyncio.to_thread(node.query, b"k7")).value == b"7"
     assert lost == []
     begins_anew = KeyValueApp(MemoryStore())
     async with served(begins_anew, tmp_path / "s") as address, engine(home, address, lost) as node:
         assert begins_anew.height >= height
         assert begins_anew.pairs == app.pairs
-        await asyncio.wait_for(node.wait_for_height(height + 5), WAIT_S)
+        await asyncio.wait_for(node.wait_for_height(height + 5), PATIENCE_S)
     assert lost == []

@@ -110,7 +110,7 @@ async def test_lost_messages_cost_rounds_not_agreement() -> None:
     for number in range(20):
         network.nodes[number % 4].pool.add(b"k%d=%d" % (number, number))
     try:
-        await until(lambda: max(node.height for node in network.nodes) >= 10, timeout_s=10)
+        await until(lambda: max(node.height for node in network.nodes) >= 10)
     finally:
         await network.stop()
     assert not any(node.fatal for node in network.nodes)

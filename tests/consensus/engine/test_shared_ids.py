@@ -89,7 +89,7 @@ async def the_others_decide(bench: Bench, ids: Ids) -> None:
             bench.driver.add_vote(bench.vote(index, type, ids.good), "honest")
     await bench.settle()
     send_parts(bench, ids.parts, "honest")
-    await until(lambda: bench.node.height == 1 or bool(bench.node.fatal), timeout_s=5)
+    await until(lambda: bench.node.height == 1 or bool(bench.node.fatal))
     assert not bench.node.fatal
     meta = bench.node.executor.blocks.load_meta(1)
     assert meta is not None
@@ -157,5 +157,5 @@ async def test_a_part_is_not_taken_for_the_one_in_its_place_in_another_set() -> 
     send_parts(bench, wanted.part_set(), "peer")
     await until(lambda: wanted.block_id in bench.driver.round_state.blocks)
     send_parts(bench, proposed.part_set(), "peer")
-    await until(lambda: bench.driver.round_state.blocks.get(proposed.block_id) == proposed, timeout_s=5)
+    await until(lambda: bench.driver.round_state.blocks.get(proposed.block_id) == proposed)
     await bench.driver.stop()

@@ -36,7 +36,7 @@ async def chain_of_one(home: Home) -> tuple[GenesisDoc, list[State], dict[int, b
     for height, power in ((2, 1), (4, 2), (6, 0)):
         await node.reach(height - 1)
         node.pool.add(b"val:%s=%d" % (newcomer.encode(), power))
-        await until(lambda: not node.pool.txs, timeout_s=10)  # committed: two changes of one key fit in no block
+        await until(lambda: not node.pool.txs)  # committed: two changes of one key fit in no block
     await node.reach(max(LAST, node.height + 1))
     await node.driver.stop()
     return genesis, seen, records

@@ -26,16 +26,15 @@ from tests.support.gossip.network import FakePeer
 from tests.support.mempool.attacks import ForgeableApp, app, connect, node_of
 from tests.support.mempool.pool import IdentifyingApp, SequenceApp, ok
 from tests.support.mempool.reactor import OURS, STOCK, TxMesh, TxNode, mesh, some_txs
+from tests.support.patience import PATIENCE_S
 
 __all__ = ["mesh", "app"]
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(100_000):
-        if condition():
-            return
-        await asyncio.sleep(0)
-    pytest.fail("it did not come to that")
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 - plain data
+            await asyncio.sleep(0)
 
 
 def announce(node: TxNode, peer: FakePeer, keys: Sequence[bytes]) -> None:

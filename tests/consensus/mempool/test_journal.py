@@ -27,6 +27,7 @@ from consensus.system.disk import OsDisk
 from crypto.hash import sha256
 from tests.support.mempool.pool import PayingApp, SequenceApp
 from tests.support.node.machine import files_end_at
+from tests.support.patience import PATIENCE_S
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[3]
@@ -51,7 +52,7 @@ async def journal_at(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110 - plain data
             await asyncio.sleep(0.01)
 

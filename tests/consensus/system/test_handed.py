@@ -10,6 +10,7 @@ import pytest
 
 from consensus.p2p.conn.sockets import TcpSockets
 from consensus.system.handed import Handed, listening_sockets, share_port
+from tests.support.patience import PATIENCE_S
 
 HOST = "127.0.0.1"
 
@@ -59,7 +60,7 @@ async def test_who_connects_between_two_processes_is_served_by_the_second() -> N
     sockets = [one for one in listening_sockets() if one.getsockname()[1] == first.port]
     port = first.port
     first.close()
-    with socket.create_connection((HOST, port), timeout=5):
+    with socket.create_connection((HOST, port), timeout=PATIENCE_S):
         came = asyncio.Event()
 
         class Serves(asyncio.Protocol):

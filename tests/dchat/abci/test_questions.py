@@ -24,8 +24,7 @@ from dchat.abci.rpc import QUESTIONS_MAX, Questions
 from dchat.doors.reads.errors import Busy
 from storage.memory import MemoryStore
 from tests.support.engine.kvapp import KeyValueApp
-
-WAIT_S = 20
+from tests.support.patience import PATIENCE_S
 
 
 class Slow(KeyValueApp):
@@ -36,15 +35,15 @@ class Slow(KeyValueApp):
         self.let = threading.Event()
 
     def info(self, request: InfoRequest) -> InfoResponse:
-        assert self.let.wait(WAIT_S)
+        assert self.let.wait(PATIENCE_S)
         return super().info(request)
 
     def check_tx(self, request: CheckTxRequest) -> CheckTxResponse:
-        assert self.let.wait(WAIT_S)
+        assert self.let.wait(PATIENCE_S)
         return super().check_tx(request)
 
     def query(self, request: QueryRequest) -> QueryResponse:
-        assert self.let.wait(WAIT_S)
+        assert self.let.wait(PATIENCE_S)
         return super().query(request)
 
 
@@ -69,7 +68,7 @@ class Elsewhere:
 
     def __enter__(self) -> SocketAddress:
         self._thread.start()
-        assert self._is_open.wait(WAIT_S)
+        assert self._is_open.wait(PATIENCE_S)
         return SocketAddress("unix", path=str(self._path))
 
     def __exit__(self, *_: object) -> None:
@@ -105,7 +104,7 @@ async def test_an_application_that_hangs_holds_neither_the_loop_nor_more_than_a_
                 TimeoutError
             ]
             app.let.set()
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(PATIENCE_S):
                 while questions.places.used:  # noqa: ASYNC110 - plain data
                     await asyncio.sleep(0.01)
                 assert await asyncio.shield(asyncio.ensure_future(client.later("check_tx", CheckTxRequest(b"a=1"))))

@@ -41,6 +41,7 @@ from dchat.devnet.network import Network, Ports, load_network, make_network
 from dchat.home import identity
 from governance.actions import MODULES
 from tests.support.cli.network import DCHAT, PACE
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.network
 
@@ -277,7 +278,7 @@ async def height_of(network: Network, index: int) -> int:
             return 0
 
 
-async def until_height(network: Network, indices: Sequence[int], height: int, *, timeout_s: float = 30.0) -> None:
+async def until_height(network: Network, indices: Sequence[int], height: int, *, timeout_s: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + timeout_s
     while True:
         heights = [await height_of(network, index) for index in indices]
@@ -362,7 +363,7 @@ async def test_four_validators_agree_through_a_kill(network: Network) -> None:
     paid = dchat(network, 2, "tx", "pay", "--from", accounts["bob"], "--to", accounts["dave"], "--amount", "1")
     processes.start(network, network.node(1))
     target = await height_of(network, 2)
-    await until_height(network, everyone, target, timeout_s=10)
+    await until_height(network, everyone, target)
     assert dchat(network, 1, "query", "tx", paid["hash"])["height"] == paid["height"]
     await until_height(network, everyone, target + 3)
 
@@ -447,9 +448,9 @@ def test_flags_alone_make_what_is_missing_and_run(tmp_path: Path) -> None:
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     try:
         url = f"http://127.0.0.1:{ports.http}"
-        assert processes.wait_for(lambda: has_block(url), 30)
+        assert processes.wait_for(lambda: has_block(url), PATIENCE_S)
         process.send_signal(signal.SIGTERM)
-        _, lines = process.communicate(timeout=20)
+        _, lines = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
     assert process.returncode == 0

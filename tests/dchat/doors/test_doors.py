@@ -26,6 +26,7 @@ from dchat.home.home import Home, load_genesis
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import service_pb2_grpc as rpc
 from tests.support.node.running import Running, running_node, until
+from tests.support.patience import PATIENCE_S
 
 DCHAT = 1_000_000
 NOBODY = bytes(20)
@@ -396,7 +397,7 @@ async def test_random_bytes_at_every_door_stop_nothing(tmp_path: Path) -> None:
         calls = [channel.unary_unary(f"/dchat.v1.{name}") for name in ("TxService/Broadcast", "StateService/GetTx")]
         for call in calls:
             with pytest.raises(grpc.aio.AioRpcError):
-                await call(chance.randbytes(300), timeout=5)
+                await call(chance.randbytes(300), timeout=PATIENCE_S)
         answers = await client.broadcast_many([chance.randbytes(chance.randrange(1, 600)) for _ in range(200)])
         assert all(answer.code and answer.log for answer in answers)
         await client.wait_for_height(running.node.views.answers.height + 3)

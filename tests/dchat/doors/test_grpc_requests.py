@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from proto.dchat.v1 import governance_service_pb2, service_pb2, staking_service_pb2
 from tests.support.node.running import Running, running_node
+from tests.support.patience import PATIENCE_S
 
 FILES: tuple[Any, ...] = (service_pb2, staking_service_pb2, governance_service_pb2, health_pb2, reflection_pb2)
 METHODS: tuple[MethodDescriptor, ...] = tuple(
@@ -48,13 +49,13 @@ async def ask(channel: grpc.aio.Channel, method: MethodDescriptor, data: bytes) 
     """Raises AioRpcError."""
     path = path_of(method)
     if method.client_streaming:
-        async for _ in channel.stream_stream(path)(iter([data]), timeout=10):
+        async for _ in channel.stream_stream(path)(iter([data]), timeout=PATIENCE_S):
             pass
     elif method.server_streaming:
-        async for _ in channel.unary_stream(path)(data, timeout=10):
+        async for _ in channel.unary_stream(path)(data, timeout=PATIENCE_S):
             pass
     else:
-        await channel.unary_unary(path)(data, timeout=10)
+        await channel.unary_unary(path)(data, timeout=PATIENCE_S)
 
 
 def counted(running: Running, status: str) -> int:
@@ -89,7 +90,7 @@ async def test_an_unreadable_message_in_a_stream_ends_it_after_the_answers_befor
     async with running_node(tmp_path) as running, running.channel() as channel:
         method = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"].methods_by_name["ServerReflectionInfo"]
         good = reflection_pb2.ServerReflectionRequest(list_services="").SerializeToString()
-        call = channel.stream_stream(path_of(method))(iter([good, b"\xff"]), timeout=10)
+        call = channel.stream_stream(path_of(method))(iter([good, b"\xff"]), timeout=PATIENCE_S)
         assert b"dchat.v1.TxService" in await call.read()
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await call.read()
@@ -99,5 +100,5 @@ async def test_an_unreadable_message_in_a_stream_ends_it_after_the_answers_befor
 async def test_methods_that_are_not_there_stay_unimplemented(tmp_path: Path) -> None:
     async with running_node(tmp_path) as running, running.channel() as channel:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await channel.unary_unary("/dchat.v1.ChainService/Nothing")(b"\xff", timeout=10)
+            await channel.unary_unary("/dchat.v1.ChainService/Nothing")(b"\xff", timeout=PATIENCE_S)
         assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED

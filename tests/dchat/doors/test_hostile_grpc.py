@@ -28,6 +28,7 @@ from proto.dchat.v1 import governance_service_pb2, service_pb2, staking_service_
 from proto.dchat.v1 import service_pb2 as pb
 from tests.support.node.hostile import DATA, END_STREAM, Http2, frame, http2, is_cut, message_start
 from tests.support.node.running import Running, running_node, until
+from tests.support.patience import PATIENCE_S
 
 MIB = 1 << 20
 BROADCAST = "/dchat.v1.TxService/Broadcast"
@@ -105,7 +106,7 @@ async def test_requests_that_are_refused_are_not_remembered(tmp_path: Path) -> N
             async with peak() as grown:
                 for _ in range(60):
                     with pytest.raises(grpc.aio.AioRpcError) as refused:
-                        await channel.unary_unary(BROADCAST)(junk, timeout=10)
+                        await channel.unary_unary(BROADCAST)(junk, timeout=PATIENCE_S)
                     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         finally:
             gc.enable()
@@ -235,7 +236,7 @@ async def test_reflection_takes_small_questions_and_not_for_ever(tmp_path: Path)
     """audit 13: a service that is not ours has the same limits."""
     async with running_node(tmp_path) as running, running.channel() as channel:
         path = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
-        call = channel.stream_stream(path)(iter([bytes(5_000)]), timeout=10)
+        call = channel.stream_stream(path)(iter([bytes(5_000)]), timeout=PATIENCE_S)
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await call.read()
         assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -314,7 +315,7 @@ async def test_no_question_is_parsed_that_is_larger_than_questions_are(
         for path in METHODS:
             if path in LARGE:
                 continue
-            call = channel.unary_stream(path)(b"\x22\x00" * (REQUEST_BYTES_MAX // 2 + 1), timeout=20)
+            call = channel.unary_stream(path)(b"\x22\x00" * (REQUEST_BYTES_MAX // 2 + 1), timeout=PATIENCE_S)
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 assert [item async for item in call] == []
             assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT, path
@@ -334,7 +335,7 @@ async def test_what_stands_in_a_request_is_counted_before_it_is_read(
             ("/dchat.v1.TxService/BroadcastMany", b"\x7a\x00" * 2_000_000, "fields beside those that are known"),
         ):
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await channel.unary_unary(path)(request, timeout=20)
+                await channel.unary_unary(path)(request, timeout=PATIENCE_S)
             assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
             assert says in str(caught.value.details())
         assert parsed == []

@@ -21,8 +21,7 @@ from dchat.handover.takeover import Before, take
 from dchat.home.errors import CannotTakeOver
 from dchat.home.home import Home
 from tests.support.engine.bench import genesis_of
-
-WITHIN_S = 20.0
+from tests.support.patience import PATIENCE_S
 
 
 class Runs:
@@ -52,7 +51,7 @@ class Runs:
 
     async def blocks_until_it_leaves(self, first: int = 1) -> int:
         """Returns the height after which it does."""
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(PATIENCE_S):
             height = first
             while self.handing.asked is None:
                 await self.blocks(height, height)
@@ -72,7 +71,7 @@ async def runs(tmp_path: Path) -> AsyncIterator[Runs]:
 
 def ask(home: Home, line: bytes) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(WITHIN_S)
+    connection.settimeout(PATIENCE_S)
     connection.connect(str(home.takeover))
     connection.sendall(line)
     return connection
@@ -83,7 +82,7 @@ async def said(connection: socket.socket) -> bytes:
 
 
 async def is_ready(runs: Runs) -> None:
-    async with asyncio.timeout(WITHIN_S):
+    async with asyncio.timeout(PATIENCE_S):
         while not runs.prepared:  # noqa: ASYNC110 - plain data
             await asyncio.sleep(0.01)
 
@@ -123,7 +122,7 @@ async def test_who_asks_is_given_the_home_and_the_sockets(runs: Runs) -> None:
     assert runs.handing.height == at
     (taken,) = before.sockets.take([address])
     assert before.sockets.close() == 0  # what does not listen was closed when it came
-    with socket.create_connection(address, timeout=5):
+    with socket.create_connection(address, timeout=PATIENCE_S):
         assert taken.accept()
     taken.close()
     before.say_running()
@@ -156,7 +155,7 @@ async def test_an_older_process_is_asked_in_its_own_words(tmp_path: Path) -> Non
         thread.start()
         before = await asyncio.to_thread(lambda: take(home).wait())
         before.say_running()
-        thread.join(WITHIN_S)
+        thread.join(PATIENCE_S)
     assert heard == [b"takeover 2\n", b"takeover 1\n", b"running\n"]
     assert before.left_ns == 5
     assert before.sockets.close() == 0
@@ -206,7 +205,7 @@ async def test_nothing_is_taken_from_who_does_not_give(tmp_path: Path, answers: 
         thread.start()
         with pytest.raises(CannotTakeOver, match=why) as refused:
             await asyncio.to_thread(lambda: take(home).wait())
-        thread.join(WITHIN_S)
+        thread.join(PATIENCE_S)
     assert len(str(refused.value)) < 2 * words.LINE_BYTES_MAX + len(str(home.root))
 
 
@@ -319,5 +318,5 @@ def test_all_sockets_of_a_line_that_brings_none_are_closed() -> None:
         words.send(left, b"yours 1 2\n", [listening])
         assert words.read_line(right) == b"yours 1 2\n"
         address = listening.getsockname()
-    with pytest.raises(ConnectionRefusedError), socket.create_connection(address, timeout=5):
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(address, timeout=PATIENCE_S):
         pass

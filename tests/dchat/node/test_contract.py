@@ -25,6 +25,7 @@ from dchat.cli.local.testnet_control import ACTIONS, control
 from dchat.cli.main import dchat
 from dchat.client.wallet import Session
 from tests.support.node.running import running_node, until
+from tests.support.patience import PATIENCE_S
 
 COMMANDS = {
     "keygen": "--output --burner",
@@ -172,7 +173,7 @@ async def test_a_client_that_knows_only_the_address_can_ask(tmp_path: Path) -> N
                     request_serializer=request.SerializeToString,
                     response_deserializer=response.FromString,
                 )
-                answer = call(request(), timeout=10)
+                answer = call(request(), timeout=PATIENCE_S)
                 return {field.name: value for field, value in answer.ListFields()}
 
         told = await asyncio.to_thread(ask)

@@ -28,6 +28,7 @@ from dchat.home import identity, logs
 from dchat.home.home import Home, load_validator_key
 from tests.support.node.machine import files_end_at
 from tests.support.node.running import QUICK
+from tests.support.patience import PATIENCE_S
 
 
 def forms(secret: bytes) -> set[str]:
@@ -120,7 +121,7 @@ def test_no_key_is_in_a_log_or_an_answer(tmp_path: Path) -> None:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         assert processes.wait_for(lambda: height_of(node.ports) > 1, 30)
-        with socket.create_connection(("127.0.0.1", node.ports.p2p), timeout=5) as stranger:
+        with socket.create_connection(("127.0.0.1", node.ports.p2p), timeout=PATIENCE_S) as stranger:
             stranger.sendall(b"\xff" * 200)
         paths = ("health", "ready", "status", "peers", "chain/consensus-status", "bridge/status", "metrics")
         said = [read(node.ports, path) for path in paths]

@@ -10,8 +10,7 @@ from typing import Any
 from consensus.abci_socket.address import UNIX, SocketAddress
 from consensus.abci_socket.codec import Call, decode_response, encode_request
 from consensus.abci_socket.frames import Frames, frame
-
-WAIT_S = 10
+from tests.support.patience import PATIENCE_S
 
 
 class Wire:
@@ -26,7 +25,7 @@ class Wire:
 
     async def receive(self) -> Call | None:
         """None: the connection is closed."""
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             while not self._found:
                 data = await self._reader.read(65_536)
                 if not data:

@@ -30,6 +30,7 @@ from crypto.keys import Ed25519PrivKey
 from storage.kv import KeyValueStore
 from storage.memory import MemoryStore
 from tests.support.engine.kvapp import KeyValueApp, ListPool, NoEvidence
+from tests.support.patience import PATIENCE_S
 
 FAST = CoreConfig(
     timeout_propose_ms=500,
@@ -102,12 +103,12 @@ class Node:
     def height(self) -> int:
         return self.driver.state.last_block_height
 
-    async def reach(self, height: int, *, timeout_s: float = 20) -> None:
+    async def reach(self, height: int, *, timeout_s: float = PATIENCE_S) -> None:
         await until(lambda: self.height >= height or bool(self.fatal), timeout_s=timeout_s)
         assert not self.fatal, self.fatal
 
 
-async def until(condition: Callable[[], bool], *, timeout_s: float = 20) -> None:
+async def until(condition: Callable[[], bool], *, timeout_s: float = PATIENCE_S) -> None:
     """Wait for `condition`. Raises TimeoutError."""
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - what is waited for is plain data of the engine

@@ -17,6 +17,7 @@ from consensus.types.commits import votes_from_commit
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.vote import Proposal, Vote
 from tests.support.engine.bench import Node
+from tests.support.patience import PATIENCE_S
 
 RESEND_S = 0.1
 
@@ -58,7 +59,7 @@ class MemoryNetwork:
     async def stop(self) -> None:
         await asyncio.gather(*(node.driver.stop() for node in self.nodes))
 
-    async def reach(self, height: int, *, timeout_s: float = 20) -> None:
+    async def reach(self, height: int, *, timeout_s: float = PATIENCE_S) -> None:
         await asyncio.gather(*(node.reach(height, timeout_s=timeout_s) for node in self.nodes))
 
     def replace(self, index: int, node: Node) -> None:

@@ -21,6 +21,7 @@ from typing import Self
 
 from dchat.devnet.leases import free_ports
 from dchat.devnet.network import Network, NodeEntry, Pace, make_network
+from tests.support.patience import PATIENCE_S
 
 MIB = 1 << 20
 POLL_S = 0.05
@@ -186,7 +187,7 @@ class Process:
             running.wait()
 
 
-def until(condition: Callable[[], bool], what: str, *, timeout_s: float = 60.0) -> None:
+def until(condition: Callable[[], bool], what: str, *, timeout_s: float = PATIENCE_S) -> None:
     """Raises AssertionError at the deadline."""
     deadline = time.monotonic() + timeout_s
     while not condition():

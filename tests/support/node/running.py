@@ -21,6 +21,7 @@ from dchat.home.home import Home, load_genesis
 from dchat.home.identity import Identity
 from dchat.node.runtime import Node
 from dchat.signer.choice import node_key_of
+from tests.support.patience import PATIENCE_S
 
 QUICK = Pace(block_time=100, timeout_propose=1_000, timeout_prevote=200, timeout_precommit=200, timeout_commit=0)
 
@@ -60,7 +61,7 @@ class Running:
         return Client(self.grpc)
 
 
-async def until(condition: Callable[[], bool], *, timeout_s: float = 60.0) -> None:
+async def until(condition: Callable[[], bool], *, timeout_s: float = PATIENCE_S) -> None:
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - plain data of the node
             await asyncio.sleep(0.01)

@@ -15,6 +15,7 @@ from pathlib import Path
 from dchat.client.client import Client, NodeUnreachable
 from dchat.devnet.network import Network
 from proto.dchat.v1.service_pb2 import GetUpgradeResponse
+from tests.support.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[3]
 SPRING = ROOT / "tests" / "support" / "upgrade" / "plans" / "spring.py"
@@ -72,7 +73,7 @@ class Daemon:
         said = self.log.read_text(errors="replace") if self.log.exists() else ""
         return text in said or text.replace('"', '\\"') in said
 
-    async def reach(self, height: int, *, timeout_s: float = 40.0) -> GetUpgradeResponse:
+    async def reach(self, height: int, *, timeout_s: float = PATIENCE_S) -> GetUpgradeResponse:
         """Wait until it has saved `height`, over restarts; what it then says of upgrades."""
         deadline = time.monotonic() + timeout_s
         while True:
@@ -85,7 +86,7 @@ class Daemon:
             assert time.monotonic() < deadline, f"height {height} was not reached; {self.log}"
             await asyncio.sleep(0.1)
 
-    async def wait_exit(self, *, timeout_s: float = 30.0) -> int:
+    async def wait_exit(self, *, timeout_s: float = PATIENCE_S) -> int:
         assert self.process is not None
         await until(lambda: self.process is not None and self.process.poll() is not None, timeout_s=timeout_s)
         return self.process.returncode
@@ -97,7 +98,7 @@ class Daemon:
             self.process.wait()
 
 
-async def until(condition: Callable[[], bool], *, timeout_s: float = 30.0) -> None:
+async def until(condition: Callable[[], bool], *, timeout_s: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "not within the time"
@@ -105,6 +106,8 @@ async def until(condition: Callable[[], bool], *, timeout_s: float = 30.0) -> No
 
 
 def run(binary: Path, *arguments: object, code: int = 0) -> str:
-    done = subprocess.run([str(binary), *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [str(binary), *map(str, arguments)], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
     assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
     return done.stdout + done.stderr

@@ -38,6 +38,7 @@ from light.errors import HeightTooHigh
 from light.rpc import RpcProvider
 from tests.support.node.evidence import two_votes
 from tests.support.node.running import Running, running_node, until
+from tests.support.patience import PATIENCE_S
 from tests.support.rpc.calling import base64_of, call, get, payment_of, post, request
 
 pytestmark = pytest.mark.network
@@ -293,7 +294,7 @@ async def test_it_speaks_tls_where_the_other_doors_do(tmp_path: Path) -> None:
         assert (await get(http, url, "health", ssl=context)).result == {}
         async with http.ws_connect(f"{url}/websocket", ssl=context) as ws:
             await ws.send_json(request("health", id=1))
-            assert (await ws.receive_json(timeout=10))["result"] == {}
+            assert (await ws.receive_json(timeout=PATIENCE_S))["result"] == {}
 
 
 def self_signed(address: str) -> tuple[bytes, bytes]:

@@ -24,13 +24,14 @@ from dchat.doors.jsonrpc.table import Call
 from dchat.doors.reads.errors import Busy
 from dchat.doors.reads.limits import LOCAL
 from tests.support.node.running import running_node, until
+from tests.support.patience import PATIENCE_S
 from tests.support.rpc.calling import base64_of, call, get, payment_of, post, request
 
 pytestmark = pytest.mark.network
 
-WAIT_S = 20
 FRAMES = 2_000
 SLOW_RATE = "\n[rate_limit]\nrequests_per_second = 2\n"  # of programs on this machine 50, and 100 at once
+CUT_S = 20  # long before anything else ends a connection
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -40,7 +41,7 @@ async def is_cut(ws: aiohttp.ClientWebSocketResponse, send: Any) -> bool:
     try:
         for _ in range(FRAMES):
             await send(ws)
-        await asyncio.wait({read}, timeout=WAIT_S)
+        await asyncio.wait({read}, timeout=CUT_S)
         return read.done()
     except ConnectionError:
         return True
@@ -91,7 +92,7 @@ async def test_a_large_frame_counts_for_its_bytes_and_is_read_beside_the_loop(tm
             told = []
             for _ in range(40):
                 await ws.send_str(frame)
-                told.append(await ws.receive_json(timeout=WAIT_S))
+                told.append(await ws.receive_json(timeout=PATIENCE_S))
         assert loop_read
         assert "result" in told[0]
         assert any("requests a second" in one.get("error", {}).get("data", "") for one in told)
@@ -111,7 +112,7 @@ async def test_no_page_of_another_origin_has_a_socket_of_a_node_on_this_machine(
             with contextlib.nullcontext() if is_allowed else pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
                 async with http.ws_connect(f"{one.rpc}/websocket", headers={"Origin": origin}) as ws:
                     await ws.send_json(request("health", id=1))
-                    assert (await ws.receive_json(timeout=WAIT_S))["result"] == {}
+                    assert (await ws.receive_json(timeout=PATIENCE_S))["result"] == {}
 
 
 WRITING = ("broadcast_tx_async", "broadcast_tx_sync", "broadcast_tx_commit", "broadcast_evidence")
@@ -156,7 +157,7 @@ async def test_an_id_that_each_event_would_say_again_has_a_bound(tmp_path: Path)
             assert ("result" in told.document) == is_taken, told.text[:200]
             async with http.ws_connect(f"{one.rpc}/websocket") as ws:
                 await ws.send_json(request("subscribe", {"query": "tm.event = 'Tx'", "after": "now"}, id=id))
-                assert ("result" in await ws.receive_json(timeout=WAIT_S)) == is_taken
+                assert ("result" in await ws.receive_json(timeout=PATIENCE_S)) == is_taken
 
 
 async def test_forms_have_few_fields_and_no_files(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from dchat.doors.reads.event_feed import EventFeed
 from dchat.doors.reads.loop_share import LoopShare
 from dchat.node.node_metrics import rpc_metrics
 from tests.support.node.running import running_node, until
+from tests.support.patience import PATIENCE_S
 from tests.support.rpc.calling import base64_of, call, payment_of, post, request
 
 ONE = (Arg("height", Kind.INT64),)
@@ -105,7 +106,7 @@ async def test_large_arguments_are_made_beside_the_loop(tmp_path: Path, monkeypa
             assert "evidence" in (await answer.json())["error"]["data"]
         async with http.ws_connect(f"{one.rpc}/websocket") as ws:
             await ws.send_json(body)
-            assert "evidence" in (await ws.receive_json(timeout=20))["error"]["data"]
+            assert "evidence" in (await ws.receive_json(timeout=PATIENCE_S))["error"]["data"]
     assert len(threads) == 3
     assert all(name.startswith("reads") for name in threads), threads
 

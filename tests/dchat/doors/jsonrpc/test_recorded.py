@@ -19,6 +19,7 @@ from dchat.devnet.network import make_network
 from dchat.home.home import Home, load_genesis, load_validator_key
 from dchat.node.runtime import Node
 from tests.support.node.running import QUICK, running_node, until
+from tests.support.patience import PATIENCE_S
 from tests.support.rpc.calling import base64_of, call, payment_of, post
 from tests.support.rpc.shapes import differences
 
@@ -101,9 +102,9 @@ async def test_recorded_events_have_the_shape_of_ours(tmp_path: Path) -> None:
         for name in ("subscribe_malformed", "subscribe_newblock", "subscribe_txs"):
             request = json.loads((RECORDED / "outgoing" / f"{name}.json").read_text())
             await ws.send_json(request)
-            our = await ws.receive_json(timeout=20)
+            our = await ws.receive_json(timeout=PATIENCE_S)
             while our["id"] != request["id"]:
-                our = await ws.receive_json(timeout=20)
+                our = await ws.receive_json(timeout=PATIENCE_S)
             assert ("error" in our) == (name == "subscribe_malformed")
             assert our.get("result", {}) == {}
         await ws.send_json(
@@ -111,7 +112,7 @@ async def test_recorded_events_have_the_shape_of_ours(tmp_path: Path) -> None:
         )
         found: dict[str, Any] = {}
         while len(found) < 2:
-            told = await ws.receive_json(timeout=20)
+            told = await ws.receive_json(timeout=PATIENCE_S)
             if told["id"] != 1:
                 found[told["result"]["events"]["tm.event"][0]] = told
     wrong = []

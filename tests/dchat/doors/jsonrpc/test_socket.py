@@ -25,11 +25,10 @@ from dchat.doors.jsonrpc import hub as hub_module
 from dchat.doors.jsonrpc import websocket
 from dchat.doors.jsonrpc.events import Happening, RoundEvents
 from tests.support.node.running import Running, running_node, until
+from tests.support.patience import PATIENCE_S
 from tests.support.rpc.calling import base64_of, call, payment_of, request
 
 pytestmark = pytest.mark.network
-
-WAIT_S = 20
 
 
 class Client:
@@ -43,7 +42,7 @@ class Client:
         asked = request(method, params, id=f"{method} {params}")
         await self.ws.send_json(asked)
         while True:
-            told = await self.ws.receive_json(timeout=WAIT_S)
+            told = await self.ws.receive_json(timeout=PATIENCE_S)
             if told["id"] == asked["id"] and "query" not in told.get("result", {}):
                 return told
             self.events.append(told)
@@ -51,7 +50,7 @@ class Client:
     async def event(self) -> Any:
         """The next one."""
         if not self.events:
-            self.events.append(await self.ws.receive_json(timeout=WAIT_S))
+            self.events.append(await self.ws.receive_json(timeout=PATIENCE_S))
         return self.events.pop(0)
 
     async def error_of(self, method: str, **params: Any) -> str:
@@ -106,7 +105,7 @@ async def test_every_kind_is_told(tmp_path: Path) -> None:
         for kind in kinds:
             await client.ask("subscribe", query=of(kind))
         heard: set[str] = set()
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             while heard != set(kinds):
                 (kind,) = (await client.event())["result"]["events"]["tm.event"]
                 heard.add(kind)
@@ -117,7 +116,7 @@ async def test_a_socket_takes_every_call_one_after_the_other(tmp_path: Path) -> 
         tx = await payment_of(one)
         for asked in (request("broadcast_tx_commit", {"tx": base64_of(tx)}, id=1), request("health", id=2)):
             await client.ws.send_bytes(str(asked).replace("'", '"').encode())
-        first, second = [await client.ws.receive_json(timeout=WAIT_S) for _ in range(2)]
+        first, second = [await client.ws.receive_json(timeout=PATIENCE_S) for _ in range(2)]
         assert (first["id"], second) == (1, {"jsonrpc": "2.0", "id": 2, "result": {}})
         assert int(first["result"]["height"]) > 0
         assert (await client.ask("status"))["result"]["node_info"]["network"] == one.network.chain_id
@@ -238,7 +237,7 @@ async def test_who_is_not_heard_of_is_cut(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(websocket, "READ_S", 0.5)
     async with running_node(tmp_path) as one, socket_of(one) as well, socket_of(one, autoping=False) as silent:
         listening = asyncio.create_task(well.ws.receive())  # answers pings meanwhile
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             while (await silent.ws.receive()).type is WSMsgType.PING:
                 pass
         assert not listening.done()
@@ -249,7 +248,7 @@ async def test_who_is_not_heard_of_is_cut(tmp_path: Path, monkeypatch: pytest.Mo
 async def test_a_frame_that_is_too_large_closes_it(tmp_path: Path) -> None:
     async with running_node(tmp_path, options="\n[rpc]\nmax_body_bytes = 2048\n") as one, socket_of(one) as client:
         await client.ws.send_str(" " * 4_096)
-        assert (await client.ws.receive(timeout=WAIT_S)).data == 1009
+        assert (await client.ws.receive(timeout=PATIENCE_S)).data == 1009
         await until(lambda: not one.node.doors.sockets.open)
 
 
@@ -261,7 +260,7 @@ async def test_who_subscribed_is_told_that_the_node_stops(tmp_path: Path) -> Non
         stopping = asyncio.create_task(one.node.doors.rpc.stop())  # type: ignore[union-attr]
         told = await client.event()
         assert told["error"]["data"] == "subscription was canceled (reason: CometBFT exited)"
-        assert (await ws.receive(timeout=WAIT_S)).type in (WSMsgType.CLOSE, WSMsgType.CLOSED)
+        assert (await ws.receive(timeout=PATIENCE_S)).type in (WSMsgType.CLOSE, WSMsgType.CLOSED)
         await stopping
 
 
@@ -338,7 +337,7 @@ async def test_sockets_have_places_and_requests_a_rate(tmp_path: Path, monkeypat
         assert refused.value.status == 503
         told = [await clients[0].ask("block", height=str(n)) for n in range(60)]  # each costs four of 100
         assert "requests a second" in told[-1]["error"]["data"]
-        async with asyncio.timeout(WAIT_S):  # who goes on regardless is cut
+        async with asyncio.timeout(PATIENCE_S):  # who goes on regardless is cut
             with contextlib.suppress(ConnectionError, TypeError):
                 while True:
                     await clients[0].ask("health")
