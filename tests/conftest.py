@@ -19,7 +19,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
-from tests.support.counts import left_out
+from tests.support.counts import counted, left_out
 from tests.support.order import long_first
 from tests.support.uncollected import uncollected
 
@@ -33,7 +33,7 @@ def parse_uncollected(*args: Any, **kinds: Any) -> ast.AST:
 
 ast.parse = parse_uncollected  # type: ignore[assignment]
 
-settings.register_profile("counted", deadline=None)
+settings.register_profile("counted", deadline=None, max_examples=counted(40, whole=100))
 settings.load_profile("counted")
 
 structlog.configure(

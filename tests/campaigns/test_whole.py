@@ -17,7 +17,7 @@ def test_the_campaign_finds_what_has_more_than_its_slice() -> None:
     found = modules()
     assert {"tests/simulation/test_simulation.py", "tests/dchat/node/test_key_types.py"} <= set(found)
     assert modules(["tests/simulation"]) == [name for name in found if name.startswith("tests/simulation/")]
-    assert modules(["tests/crypto"]) == []
+    assert modules(["tests/deploy"]) == []
 
 
 @pytest.mark.parametrize("is_whole", [False, True])

@@ -3,7 +3,8 @@
     scripts/campaign whole                      # of all rooms
     scripts/campaign whole tests/simulation     # of some; what begins with a dash goes to pytest: -x, -k profile
 
-Which: those that use `counted` of tests/support/counts.py or `pytest.mark.campaign`.
+Which: those that use `counted` of tests/support/counts.py, `pytest.mark.campaign` or Hypothesis, of whose examples CI
+runs forty where a test does not say how many.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from typing import Final
 from tests.support.counts import VARIABLE
 
 ROOT: Final = Path(__file__).parents[2]
-USES: Final = re.compile(r"^from tests\.support\.counts import|\bmark\.campaign\b", re.MULTILINE)
+USES: Final = re.compile(
+    r"^from tests\.support\.counts import|\bmark\.campaign\b|^from hypothesis import", re.MULTILINE
+)
 
 
 def modules(places: Sequence[str] = ("tests",)) -> list[str]:

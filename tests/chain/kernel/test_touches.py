@@ -17,6 +17,7 @@ from consensus.mempool.pool import Pool
 from consensus.system.clock import InlineWorkers, LoopClock
 from tests.support.chain.harness import Chain, wallet
 from tests.support.chain.keys import rotation
+from tests.support.counts import counted
 
 NAMES = ("ann", "bob")
 CHANNELS = (bytes([7] * 20), bytes([8] * 20))
@@ -52,7 +53,7 @@ def _chain() -> Chain:
     return Chain(dict.fromkeys([*NAMES, "cid"], 10**9))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=counted(40, whole=150), deadline=None)
 @given(_bundles())
 def test_touches_are_unique_and_the_signers_come_first(raw: bytes) -> None:
     """Audit 29."""

@@ -15,6 +15,7 @@ from chain.state.store import Pending, Stores
 from crypto import native
 from storage.memory import MemoryStore
 from tests.support.chain.without_native import in_python
+from tests.support.counts import counted
 
 pytestmark = pytest.mark.skipif(not native.is_used(), reason=f"the native part is not used here: {native.state()}")
 
@@ -149,7 +150,7 @@ def damaged(draw: st.DrawFn) -> Pages:
 @given(
     pages=damaged(), changes=st.dictionaries(KEYS, VALUES, min_size=1, max_size=40), most=st.sampled_from([1, 3, 500])
 )
-@settings(max_examples=300)
+@settings(max_examples=counted(75, whole=300))
 def test_a_damaged_page_gives_the_same_pages_or_the_same_error(
     pages: Pages, changes: dict[bytes, bytes | None], most: int
 ) -> None:
@@ -157,7 +158,7 @@ def test_a_damaged_page_gives_the_same_pages_or_the_same_error(
 
 
 @given(damaged())
-@settings(max_examples=200)
+@settings(max_examples=counted(50, whole=200))
 def test_a_page_is_judged_alike_when_it_is_read(pages: Pages) -> None:
     for page in list(pages.values())[:20]:
         got = judged(page)

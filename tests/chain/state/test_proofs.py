@@ -17,6 +17,7 @@ from chain.state.view import View
 from consensus.abci.interface import ProofOp
 from crypto.merkle import InvalidProof
 from proto.ics23 import proofs_pb2 as pb
+from tests.support.counts import counted
 from tests.support.state.naive import digest
 from tests.support.state.proofs import HELD, KEYS, MISSING, PRESENT, VIEW, stores_of
 
@@ -272,7 +273,7 @@ def test_another_app_hash_store_or_batch_is_refused() -> None:
         ics23.decode(batch.SerializeToString(), ics23.SMT)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=counted(40, whole=150), deadline=None)
 @given(data=st.data(), which=st.sampled_from([HELD, GONE]))
 def test_no_changed_byte_makes_another_proof(data: st.DataObject, which: proofs.Proved) -> None:
     """A proof with one byte changed fails, or says exactly the same."""

@@ -28,6 +28,7 @@ from chain.tx.policies import single_key_policy
 from crypto.hash import sha256
 from proto.dchat.v1 import governance_pb2, tx_pb2
 from proto.dchat.v1 import state_pb2 as pb
+from tests.support.counts import counted
 
 ANN, BOB = Wallet.from_seed(bytes(32)), Wallet.from_seed(bytes([1] * 32))
 TX = build_tx(chain_id="c", messages=[Payment(ANN.address, BOB.address, 5)], seats=[Seat(ANN, 3)], gas_price=7)
@@ -150,7 +151,7 @@ def test_the_worst_of_a_size_costs_little(filler: bytes) -> None:
     assert time.process_time() - started < 0.1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=counted(75, whole=300), deadline=None)
 @given(st.binary(max_size=300), st.integers(0, len(TX)), st.integers(0, 10))
 def test_hostile_bytes_raise_declared_errors_alone(noise: bytes, at: int, cut: int) -> None:
     for raw in (

@@ -51,6 +51,7 @@ from tests.support.core.driving import (
     start,
 )
 from tests.support.core.laws import Judge, Watch
+from tests.support.counts import counted
 
 PREVOTE, PRECOMMIT = VoteKind.PREVOTE, VoteKind.PRECOMMIT
 
@@ -206,7 +207,7 @@ KINDS = st.sampled_from([PREVOTE, PRECOMMIT])
 PEERS = st.sampled_from(["p0", "p2", "p3"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=counted(40, whole=150), deadline=None)
 @given(
     powers=st.lists(st.integers(1, 10), min_size=1, max_size=6).map(tuple),
     steps=st.lists(st.tuples(st.integers(0, 5), VALUES, ROUNDS, PEERS, st.booleans()), max_size=60),
@@ -295,7 +296,7 @@ class Driven:
             assert any(self.core.votes(PREVOTE, round).has_majority_for(value) for round in newer)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=counted(75, whole=300), deadline=None)
 @given(st.lists(st.tuples(INPUTS, st.booleans()), max_size=70))
 def test_no_inputs_make_a_core_break_its_laws(steps: list[tuple[Input, bool]]) -> None:
     """Votes of three others who may all lie: one vote a round, no vote against a lock, rising steps, no repeats; and

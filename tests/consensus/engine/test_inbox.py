@@ -32,6 +32,7 @@ from consensus.types.vote import PRECOMMIT, PREVOTE, Vote
 from crypto import merkle
 from crypto.hash import HASH_BYTES, sha256
 from crypto.keys import SIGNATURE_BYTES_MAX
+from tests.support.counts import counted
 from tests.support.engine.bench import power_off, until
 from tests.support.engine.inbox import flooded_bench
 
@@ -169,7 +170,7 @@ def test_what_a_sender_sent_before_a_part_is_taken_before_it(puts: list[tuple[bo
 PUT, TAKE, DEFER, START, FORGET = range(5)
 
 
-@settings(max_examples=300)
+@settings(max_examples=counted(75, whole=300))
 @given(
     st.lists(
         st.tuples(

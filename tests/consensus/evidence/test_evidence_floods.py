@@ -37,6 +37,7 @@ from consensus.types.params import ConsensusParams, EvidenceParams
 from consensus.types.vote import PRECOMMIT, Vote
 from crypto.hash import sha256
 from storage.memory import MemoryStore
+from tests.support.counts import counted
 from tests.support.engine.bench import FAST
 from tests.support.engine.bench import until as bench_until
 from tests.support.engine.driver import make_bench
@@ -182,7 +183,7 @@ def test_what_is_reported_by_one_validator_does_not_crowd_out_another() -> None:
     assert {item.accused[0] for item in pool.all_pending()} == {key.pub_key.address for key in KEYS[:2]}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=counted(40, whole=100), deadline=None)
 @given(st.integers(0, 5_000))
 def test_pending_never_gives_more_than_fits(bytes_max: int) -> None:
     """cometbft#5984"""

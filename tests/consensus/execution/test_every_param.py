@@ -23,6 +23,7 @@ from consensus.types.params import BlockParams, ConsensusParams, EvidenceParams
 from consensus.types.parts import BLOCK_BYTES_MAX, PartSet, parts_max
 from crypto.batch import SignatureCache
 from storage.memory import MemoryStore
+from tests.support.counts import counted
 from tests.support.engine.kvapp import KeyValueApp, ListPool, NoEvidence
 from tests.support.types.builders import Signers, block_id, two_blocks
 
@@ -68,7 +69,7 @@ def params(draw: st.DrawFn) -> ConsensusParams:
     return drawn
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=counted(62, whole=250), deadline=None)
 @given(params(), st.sampled_from(VALIDATORS), st.integers(0, 60), st.integers(0, 50))
 def test_a_block_is_built_and_can_be_gathered(drawn: ConsensusParams, validators: int, pieces: int, txs: int) -> None:
     """cometbft#5984, penumbra#4635: a pool full of evidence under block.max_bytes 1,048,576 ended the process."""

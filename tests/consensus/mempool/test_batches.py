@@ -15,6 +15,7 @@ from consensus.mempool.admission.limits import Limits
 from consensus.mempool.admission.shares import Shares
 from consensus.mempool.pool import Pool
 from consensus.system.clock import InlineWorkers
+from tests.support.counts import counted
 from tests.support.gossip.network import ManualClock
 from tests.support.mempool.attacks import connect, node_of
 from tests.support.mempool.pool import IdentifyingApp, SequenceApp
@@ -24,7 +25,7 @@ SOURCES = {"": Origin.OWN, "door x": Origin.DOOR, "door y": Origin.DOOR, "a": Or
 sources = st.sampled_from(sorted(SOURCES))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=counted(75, whole=300), deadline=None)
 @given(
     st.integers(8, 200),
     st.integers(200, 4_000),
@@ -53,7 +54,7 @@ def test_what_is_taken_at_once_is_taken_one_by_one(
             shares.add(origin, source, size)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=counted(40, whole=100), deadline=None)
 @given(
     st.integers(4, 40),
     st.lists(

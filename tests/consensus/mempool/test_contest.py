@@ -14,6 +14,7 @@ from consensus.mempool.admission.errors import Refusal
 from consensus.mempool.contest import BIDS_MAX, REPLACED_MAX, SENDER_REPLACED_MAX
 from consensus.mempool.pool import Pool
 from crypto.hash import sha256
+from tests.support.counts import counted
 from tests.support.mempool.pool import PayingApp, running
 
 FULL = PoolConfig(txs_max=8, wait_ms_max=0)
@@ -244,7 +245,7 @@ async def test_a_full_lane_reads_a_bounded_number_of_those_who_pay_no_more() -> 
 _steps = st.lists(st.tuples(st.integers(0, 3), st.integers(-3, 3), st.integers(1, 40)), max_size=30)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=counted(40, whole=100), deadline=None)
 @given(_steps)
 def test_the_pool_is_the_naive_one(steps: list[tuple[int, int, int]]) -> None:
     """Model: a dict of places. A place goes to who is next in order, or pays a tenth more; in a full pool the cheapest

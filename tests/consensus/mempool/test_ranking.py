@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from consensus.mempool.admission.entry import Entry, PoolConfig
 from consensus.mempool.ranking import ranked
+from tests.support.counts import counted
 from tests.support.mempool.pool import SequenceApp, ok, running
 
 
@@ -52,7 +53,7 @@ async def test_a_block_takes_what_pays_most_and_the_cheap_one_gets_its_turn_at_l
 _sent = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 4)), max_size=24)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=counted(40, whole=150), deadline=None)
 @given(_sent, st.sets(st.integers(0, 23)))
 def test_the_order_is_the_naive_one(sent: list[tuple[int, int, int]], gone: set[int]) -> None:
     """Model: of all that nothing is before, the dearest, then the oldest; whatever has left the pool, and whatever

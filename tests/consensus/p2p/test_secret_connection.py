@@ -27,6 +27,7 @@ from consensus.p2p.conn.secret_connection import (
 from crypto.merlin import Transcript
 from crypto.strobe import keccak_f1600
 from proto.tendermint.p2p import conn_pb2
+from tests.support.counts import counted
 
 A, B = bytes([1]) * 32, bytes([2]) * 32
 A_PUBLIC = bytes.fromhex("a4e09292b651c278b9772c569f5fa9bb13d906b46ab68c9df9dc2b4409f8a209")
@@ -192,7 +193,7 @@ def test_false_identities_are_refused(body: bytes, why: str) -> None:
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=counted(40, whole=100), deadline=None)
 def test_random_bytes_raise_nothing_else(body: bytes) -> None:
     handshake = SecretHandshake(B_KEY, B)
     for step in (handshake.receive_hello, handshake.receive_auth):

@@ -18,6 +18,7 @@ from consensus.p2p.conn.base import PeerFault
 from consensus.sync import blocks as sync_blocks
 from consensus.sync.blocks import BlockSyncReactor
 from crypto.batch import SignatureCache
+from tests.support.counts import counted
 from tests.support.gossip.network import FakeHost, FakeNetwork, FakePeer, ManualClock, ManualTimer
 from tests.support.sync.blocks import CHANNELS, KEYS, Blocks, Driver, chain, genesis
 
@@ -172,7 +173,7 @@ async def play(waiting: Waiting, event: tuple[Any, ...]) -> None:
     await waiting.settle()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=counted(50, whole=200), deadline=None)
 @given(st.lists(events, max_size=30))
 def test_whatever_the_clock_and_the_peers_do_it_waits_with_a_deadline_and_does_not_spin(
     script: list[tuple[Any, ...]],

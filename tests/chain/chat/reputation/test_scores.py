@@ -41,6 +41,7 @@ from chain.tx.policies import single_key_policy
 from governance.actions import change_params
 from tests.support.chain.harness import wallet
 from tests.support.chain.rooms import DCHAT, ROOM, Rooms
+from tests.support.counts import counted
 
 PRICE = 250_000  # of a registration
 SHARE = PRICE // (BUDGET * ACTS_MAX)
@@ -277,7 +278,7 @@ ACTS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=counted(40, whole=150), deadline=None)
 @given(ACTS, st.sampled_from((0, 1_024, PRICE, 10**9)))
 def test_a_set_has_no_more_than_what_came_into_it_from_outside(acts: list[tuple[str, int, int]], base: int) -> None:
     """Six accounts that do to each other what they like, and four others, of whom some may help them."""
