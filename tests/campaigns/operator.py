@@ -148,11 +148,13 @@ def table(parts: list[Part]) -> str:
 
 
 def write(told: str) -> None:
-    """Puts the table in the place of the one in the page."""
-    before, _, rest = PAGE.read_text().partition(HEAD)
-    after = rest.partition("\n\n")[2]
-    assert rest, PAGE
-    PAGE.write_text(f"{before}{told}\n{after}")
+    """Puts the table in the place of the one in the page, or below it where there is none yet."""
+    before, is_there, rest = PAGE.read_text().partition(HEAD)
+    if not is_there:
+        PAGE.write_text(f"{before}\n## What one run typed\n\n{told}")
+        return
+    _, blank, after = rest.partition("\n\n")
+    PAGE.write_text(f"{before}{told}{blank[:1]}{after}")
 
 
 async def main(options: argparse.Namespace) -> None:
