@@ -111,7 +111,7 @@ log = structlog.get_logger(__name__)
 
 SIGNER = "signer"  # the name under which /ready tells of it
 BEGINS_S = 10.0  # of a process that took over: for its doors, at most
-VOTES_FIRST_S = 0.2  # then its peers are here, and opening doors holds the loop from nothing
+VOTES_FIRST_S = 1.5  # at most, then, for two blocks: opening doors holds the loop, and the first votes are late already
 LAST_BYTES_S = 0.1  # for what is queued for peers to leave before the next process may dial
 MEMPOOL = "mempool"  # the task that admits transactions
 SUBSCRIBERS = "JSON-RPC events"
@@ -215,6 +215,7 @@ class Node:
     room: RoomOnDisk
     why: WhyDesk
     tasks: Tasks
+    next_block: Callable[[], asyncio.Event]
     _leaving: asyncio.Task[None] | None = None
 
     @staticmethod
@@ -276,7 +277,9 @@ class Node:
             with contextlib.suppress(TimeoutError):  # where it cannot begin it ends the process
                 async with asyncio.timeout(BEGINS_S):
                     await self.gossip.begun.wait()
-            await asyncio.sleep(VOTES_FIRST_S)
+                async with asyncio.timeout(VOTES_FIRST_S):  # the one that went by, and the one that waits for us
+                    await self.next_block().wait()
+                    await self.next_block().wait()
             self._begin_watches()
             await self.doors.start()
         self.tasks.side("restore journal", self._restore)
@@ -491,6 +494,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
         engine=engine, driver=driver, switch=switch, gossip=gossip, workers=workers, views=views, doors=doors,
         retention=retention, snapshots=maker, journal=journal, fatal=given.fatal,
         feed=feed, keeper=keeper, room=room_of(home, config), why=desk, tasks=Tasks(given.fatal, faults),
+        next_block=watch.next_block,
         scrubber=Scrubber([home.databases / name for name in DATABASES], workers, given.on_broken),
     )  # fmt: skip
 

@@ -41,13 +41,14 @@ class Handed:
     took: list[tuple[int, ...]] = field(default_factory=list)
     heights: int = 0
     missed: int = 0
+    others: int = 0  # votes of another validator that blocks lack, which nobody handed over: the machine's part
 
     def __str__(self) -> str:
         away, closing, opening = (sorted(ms) for ms in zip(*self.took, strict=True))
         p95 = away[min(len(away) - 1, int(0.95 * len(away)))]
         return (
-            f"{len(away)} hand-overs in {self.heights} heights: {self.missed} votes missed; away {min(away)} to "
-            f"{max(away)} ms, median {statistics.median(away):.0f}, p95 {p95} "
+            f"{len(away)} hand-overs in {self.heights} heights: {self.missed} votes missed ({self.others} by another); "
+            f"away {min(away)} to {max(away)} ms, median {statistics.median(away):.0f}, p95 {p95} "
             f"(closing {statistics.median(closing):.0f}, opening {statistics.median(opening):.0f})"
         )
 
@@ -65,10 +66,10 @@ def hand_over(home: Path, log: Path) -> tuple[int, ...]:
     return tuple(map(int, found.groups()))
 
 
-def missed_of(net: Testnet) -> float:
-    """Votes of validator 1 that blocks lack, as validator 2 saw them."""
+def missed_of(net: Testnet, index: int = 1) -> float:
+    """Votes of a validator that blocks lack, as validator 2 saw them."""
     http = f"{net.network.host}:{net.network.node(2).ports.http}"
-    labels = f'{{validator="{net.network.node(1).address}"}}'
+    labels = f'{{validator="{net.network.node(index).address}"}}'
     return metrics_of(http).get(f"dchat_chain_validator_missed_blocks_total{labels}", 0.0)
 
 
@@ -87,6 +88,7 @@ async def hand_over_again_and_again(net: Testnet, *, times: int, rate: float) ->
     handed = Handed()
     await in_step(net, 3)
     begun, before = await net.height(2), await asyncio.to_thread(missed_of, net)
+    others = await asyncio.to_thread(missed_of, net, 3)
     load = asyncio.create_task(keep_loading(net, rate, Sent()))
     try:
         for number in range(1, times + 1):
@@ -94,6 +96,7 @@ async def hand_over_again_and_again(net: Testnet, *, times: int, rate: float) ->
             handed.took.append(await asyncio.to_thread(hand_over, net.homes[0], log))
             handed.heights = await in_step(net, 3) - begun
             missed, handed.missed = handed.missed, int(await asyncio.to_thread(missed_of, net) - before)
+            handed.others = int(await asyncio.to_thread(missed_of, net, 3) - others)
             say(f"{number} of {times}: {handed.took[-1]} ms; {handed}")
             if handed.missed > missed:
                 say(f"missed here: {log}, from height {begun} on")
