@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from chain.kernel.branch import Base, Branch, check_records
 from chain.kernel.context import Context, Leg
-from chain.kernel.modules import BlockContext, Modules
+from chain.kernel.modules import BlockContext, Modules, Short
 from chain.kernel.receipts import encode_receipt
 from chain.kernel.signatures import Signatures
 from chain.tx.envelope.tx import Tx, TxCache
@@ -28,6 +28,8 @@ from consensus.types.params import ConsensusParams
 from crypto.keys import ED25519
 
 TIME_NS_MAX: Final = (1 << 63) - 1 - 40 * 366 * 86_400 * NS_PER_S  # in 2222: with the longest period it is an int64
+
+_new: Final = tuple.__new__  # what a NamedTuple's constructor calls, without its frame
 
 PreBlock: TypeAlias = Callable[[BlockContext], Slices[None]]
 
@@ -96,20 +98,41 @@ class Executor:
     parts: see `Trail`.
     """
 
-    __slots__ = ("_ctx", "_handlers", "_modules", "_rules", "_signatures", "_tells", "block", "parts")
+    __slots__ = ("_ctx", "_handlers", "_modules", "_rules", "_short", "_signatures", "_tells", "block", "parts")
 
     def __init__(
         self, modules: Modules, signatures: Signatures, rules: Rules, block: Branch, *, height: int, time_ns: int,
         tells: bool = True,
     ) -> None:  # fmt: skip
         self._modules, self._signatures, self._rules, self._tells = modules, signatures, rules, tells
-        self._handlers = modules.handlers
+        self._handlers, self._short = modules.handlers, modules.short_ways()
         self.block = block
         self.parts: list[tuple[int, Mapping[bytes, Any], Mapping[bytes, Any]]] = []
         self._ctx = Context(Branch(block.get), height=height, time_ns=machine_time(time_ns), chain_id=rules.chain_id)
 
     def ante(self, tx: Tx) -> Context:
         """The first part, in the context's branch, not merged. Raises: TxError, and then the branch must be dropped."""
+        self._allow(tx)
+        ctx = self._ctx
+        ctx.gas_used, ctx.gas_limit, ctx.payer = tx.intrinsic_gas, tx.gas_limit, tx.payer
+        self._modules.ante[tx.lane](ctx, tx)
+        self._signatures.require(tx)
+        return ctx
+
+    def short(self, tx: Tx) -> Short | None:
+        """Both parts of an ordinary transaction, of which nothing is written yet; None: `ante` and `messages` judge it.
+
+        Raises: TxError, as the ante part does.
+        """
+        way = self._short.get(tx.lane)
+        if way is None or (done := way(self.block.get, tx)) is None:
+            return None
+        self._allow(tx)
+        self._signatures.require(tx)
+        return done
+
+    def _allow(self, tx: Tx) -> None:
+        """What needs no record. Raises: TxError."""
         ctx, rules = self._ctx, self._rules
         if tx.chain_id != rules.chain_id:
             raise WrongChain(f"{tx.chain_id!r}, expected {rules.chain_id!r}")
@@ -120,10 +143,6 @@ class Executor:
         for name in tx.key_types:  # here, so that no block has one: who does not know the type could not decode it
             if name not in rules.key_types:
                 raise KeyTypeNotAllowed(f"{name}, allowed: {', '.join(rules.key_types)}")
-        ctx.gas_used, ctx.gas_limit, ctx.payer = tx.intrinsic_gas, tx.gas_limit, tx.payer
-        self._modules.ante[tx.lane](ctx, tx)
-        self._signatures.require(tx)
-        return ctx
 
     def messages(self, tx: Tx) -> list[Leg]:
         """The second part, in the context's branch, not merged. Raises: TxError, likewise."""
@@ -152,6 +171,8 @@ class Executor:
 
     def run(self, tx: Tx, index: int) -> ExecTxResult:
         """Execute `tx` as the block's `index`th. Raises: TxError from the ante part; then nothing has changed."""
+        if (done := self.short(tx)) is not None:
+            return self._run_short(tx, index, done)
         ctx = self._ctx
         branch, writes = ctx.branch, self.block.writes
         try:
@@ -193,6 +214,18 @@ class Executor:
         return failed_result(
             failure, tx, gas_used=gas_used, data=receipt, where=f"message {failed_leg}: ", events=events
         )
+
+    def _run_short(self, tx: Tx, index: int, done: Short) -> ExecTxResult:
+        before, rest, leg, event = done
+        writes, gas_used = self.block.writes, tx.intrinsic_gas
+        writes.update(before)
+        writes.update(rest)
+        self.parts.append((index, before, rest))
+        receipt = encode_receipt(
+            tx, height=self._ctx.height, tx_index=index, legs=(leg,), failure=None, failed_leg=0, gas_used=gas_used
+        )
+        events = (event(),) if self._tells else ()
+        return _new(ExecTxResult, (0, receipt, "", "", tx.gas_limit, gas_used, events, ""))
 
 
 def failed_result(

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from chain.kernel.branch import Branch, Decoders, Readable, Scan
-from chain.kernel.context import Context, Handler
+from chain.kernel.branch import Branch, Decoders, MakesEvent, Readable, Scan
+from chain.kernel.context import Context, Handler, Leg
 from chain.tx.envelope.tx import Tx
 from chain.tx.gas import BLOCK_GAS_MAX
 from chain.tx.messages import Message
@@ -44,6 +44,9 @@ class BlockContext:
 
 Ante: TypeAlias = Callable[[Context, Tx], None]
 Settle: TypeAlias = Callable[[Branch, Tx, bytes, int, bool], None]
+# What a transaction's ante part writes, what its one message writes then, its leg and its event.
+Short: TypeAlias = tuple[dict[bytes, Any], dict[bytes, Any], Leg, MakesEvent]
+ShortWay: TypeAlias = Callable[[Callable[[bytes], Any], Tx], Short | None]
 Step: TypeAlias = Callable[[BlockContext], Iterator[None] | None]  # yields, if at all, between two slices of work
 Invariants: TypeAlias = Callable[[Readable, Scan], Iterator[tuple[str, bool, str]]]
 
@@ -54,6 +57,8 @@ class Module:
 
     version: the consensus version of what it stores and means; one more with each migration (chain.upgrade).
     lane: the lane whose transactions it authorises by `ante`; 0: none.
+    short: a short way through those of its lane with one message of a kind that are ordinary, by what it reads: what
+    ante part and handler do where they raise nothing and use no gas. None: these judge. Not beside a `settle`.
     settle: (branch, tx, receipt, height, executed): runs after a transaction of its lane, whatever became of it.
     """
 
@@ -62,6 +67,7 @@ class Module:
     handlers: Mapping[type[Message], Handler]
     lane: int = 0
     ante: Ante | None = None
+    short: tuple[type[Message], ShortWay] | None = None
     settle: Settle | None = None
     begin_block: tuple[Step, ...] = ()
     end_block: tuple[Step, ...] = ()
@@ -77,6 +83,7 @@ class Modules:
         self.decoders: dict[bytes, Callable[[bytes], Any]] = {}
         self.handlers: dict[type[Message], Handler] = {}
         self.ante: dict[int, Ante] = {}
+        self.short: dict[int, tuple[type[Message], Handler, ShortWay]] = {}
         self.settle: dict[int, Settle] = {}
         for module in modules:
             assert not self.decoders.keys() & module.decoders.keys(), module.name
@@ -85,8 +92,16 @@ class Modules:
             self.handlers |= module.handlers
             if module.ante is not None:
                 self.ante[module.lane] = module.ante
+            if module.short is not None:
+                assert module.settle is None, module.name
+                kind, way = module.short
+                self.short[module.lane] = kind, module.handlers[kind], way
             if module.settle is not None:
                 self.settle[module.lane] = module.settle
+
+    def short_ways(self) -> dict[int, ShortWay]:
+        """By lane. None stands for a handler that is not the module's own any more."""
+        return {lane: way for lane, (kind, own, way) in self.short.items() if self.handlers.get(kind) is own}
 
     def check_invariants(self, state: Readable, scan: Scan) -> list[tuple[str, bool, str]]:
         """(name, whether it holds, the figures) of every module's."""

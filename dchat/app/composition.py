@@ -22,7 +22,7 @@ from chain.currency.economy import Economy
 from chain.currency.grants.fee_grants import FEE_GRANT, PendingGrant
 from chain.currency.ledger.records import ACCOUNT, CurrencyParams, PendingAccount
 from chain.currency.ledger.stake_records import Now
-from chain.currency.payments import standing
+from chain.currency.payments import ordinary, standing
 from chain.currency.staking import rotation
 from chain.currency.vesting.vesting import Vesting, name_of
 from chain.kernel.branch import State
@@ -33,7 +33,7 @@ from chain.kernel.modules import BlockContext, Module, Modules
 from chain.tx import gas
 from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.codec import UINT64_MAX
-from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, Message
+from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, Message, Payment
 from chain.tx.messages.grants import INNER
 from chain.upgrade import module as upgrade
 from chain.upgrade.chain_record import CHAIN, ChainRecord
@@ -70,6 +70,7 @@ def compose() -> Modules:
                 currency.handlers(REFUSED, run),
                 lane=LANE_CURRENCY,
                 ante=currency.ante,
+                short=(Payment, ordinary.short_way(REFUSED)),
                 end_block=(
                     lambda ctx: currency.end_block(
                         ctx.branch, ctx.scan, Now(ctx.height, ctx.time_ns), ctx.block_gas_max

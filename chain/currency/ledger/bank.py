@@ -97,10 +97,10 @@ def burn_of(state: State, address: bytes, amount: int) -> None:
 
 def transferred(state: State, sender: bytes, recipient: bytes, amount: int) -> None:
     """Tell of udchat that went from one account to another."""
-    state.emit(partial(_transfer, sender, recipient, amount))
+    state.emit(partial(transfer_event, sender, recipient, amount))
 
 
-def _transfer(sender: bytes, recipient: bytes, amount: int) -> Event:
+def transfer_event(sender: bytes, recipient: bytes, amount: int) -> Event:
     return TRANSFER(account(sender), account(recipient), coins(amount))
 
 

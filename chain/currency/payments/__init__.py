@@ -1,3 +1,4 @@
-"""Payments beyond one account to another: to many at once, on request, again and again. Pure and deterministic."""
+"""Payments: to many at once, on request, again and again, and the short way through an ordinary one. Pure and
+deterministic."""
 
-__all__ = ["many", "requests", "standing"]
+__all__ = ["many", "ordinary", "requests", "standing"]
