@@ -40,6 +40,7 @@ from chain.tx.messages.upgrade import (
 )
 from chain.upgrade.chain_record import CHAIN
 from chain.upgrade.migrations import (
+    Migration,
     MigrationContext,
     NewerStore,
     Upgrade,
@@ -337,9 +338,13 @@ class Upgrader:
         text = f"halt per configuration height {options.halt_height} time {options.halt_time_s}"
         return HaltRequested(text, height=height, reason=HaltReason.CONFIGURED)
 
+    def steps_from(self, stored: Mapping[str, int]) -> list[Migration]:
+        """What this build does to a store of these module versions. Raises: NewerStore, MigrationGap."""
+        return pending_migrations(stored, self.versions, self._order, self.upgrades)
+
     def _apply(self, ctx: BlockContext, plan: Plan) -> Slices[None]:
         branch = ctx.branch
-        steps = pending_migrations(dict(branch.get(VERSIONS).of), self.versions, self._order, self.upgrades)
+        steps = self.steps_from(dict(branch.get(VERSIONS).of))
         context = MigrationContext(branch, ctx.scan, ctx.height, ctx.time_ns)
         for step in steps:
             log.info("migrating a module", module=step.module, to_version=step.to_version)

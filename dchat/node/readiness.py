@@ -9,7 +9,7 @@ Source: docs/upgrades.md, Before the height.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -19,7 +19,7 @@ from chain.currency.staking import rotation
 from chain.tx.envelope.tx import decode
 from chain.tx.messages.economy import ConsensusSigner
 from chain.tx.messages.upgrade import READY_NAMES_MAX, SOFTWARE_BYTES_MAX, AnnounceReadiness, sign_readiness
-from chain.upgrade.plan import DONE_NAME, READINESS, Plan, Readiness
+from chain.upgrade.plan import DONE_NAME, READINESS, VERSIONS, Plan, Readiness
 from consensus.node.commit_watch import SafeListener
 from dchat.home.identity import Identity
 from dchat.home.version import build_version
@@ -36,6 +36,7 @@ FILE = "readiness.json"  # in the data folder
 LOOK_AGAIN_S = 300.0  # at a binary that was not ready: a machine that was too busy for it, a disk that is back
 
 Stamp: TypeAlias = tuple[int, int, int] | None  # inode, size, time of change; None: there is no file
+Stored: TypeAlias = tuple[tuple[str, int], ...]  # each module's version
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Binary:
     sha256: str
     names: tuple[str, ...]
     software: str
+    migrations: str = ""  # of the chain's state as it is stored now, for people
 
 
 class BinaryWatch:
@@ -52,29 +54,31 @@ class BinaryWatch:
 
     def __init__(self, swap: Swap) -> None:
         self._swap = swap
-        self._seen: tuple[Stamp, Plan | None] | None = None  # what the last look was at
+        self._seen: tuple[Stamp, Plan | None, Stored] | None = None  # what the last look was at
         self._asked: Binary | None = None  # the last that was run
+        self._asked_of: Stored | None = None  # and what was stored then
         self._ready: Binary | None = None
         self._again_at = float("inf")
 
-    async def look(self, plan: Plan | None) -> Binary | None:
-        """The binary, if it runs, knows the upgrade and is what `plan` demands. Else None; the log says why.
+    async def look(self, plan: Plan | None, stored: Stored) -> Binary | None:
+        """The binary, if it runs, knows the upgrade, is what `plan` demands and can migrate what is stored. Else None;
+        the log says why.
 
-        plan: the chain's, whichever. Cheap while nothing changed. The first look also unpacks the file, so that the
-        swap is quick.
+        plan: the chain's, whichever. stored: its modules' versions. Cheap while nothing changed. The first look also
+        unpacks the file, so that the swap is quick.
         """
         demanded = plan if plan is not None and plan.name == self._swap.name else None
-        seen, now = (_stamp_of(self._swap.binary), demanded), asyncio.get_running_loop().time()
+        seen, now = (_stamp_of(self._swap.binary), demanded, stored), asyncio.get_running_loop().time()
         if seen != self._seen or now >= self._again_at:
             self._seen, self._again_at = seen, float("inf")
-            self._ready = await self._examine(demanded)
+            self._ready = await self._examine(demanded, stored)
         return self._ready
 
-    async def _examine(self, plan: Plan | None) -> Binary | None:
+    async def _examine(self, plan: Plan | None, stored: Stored) -> Binary | None:
         swap = self._swap
         try:
             with OpenBinary(swap.binary) as binary:
-                found = await self._ask(binary, await asyncio.to_thread(binary.verify, plan))
+                found = await self._ask(binary, await asyncio.to_thread(binary.verify, plan), stored)
         except CannotUpgrade as error:
             self._again_at = asyncio.get_running_loop().time() + LOOK_AGAIN_S
             log.error("the upgrade binary is not ready", upgrade=swap.name, error=str(error))
@@ -88,15 +92,22 @@ class BinaryWatch:
         log.info(
             "the upgrade binary is ready",
             upgrade=swap.name, binary=str(swap.binary), software=found.software, sha256=found.sha256,
-            planned_height=plan.height if plan is not None else "none yet",
+            planned_height=plan.height if plan is not None else "none yet", migrations=found.migrations,
         )  # fmt: skip
         return found
 
-    async def _ask(self, binary: OpenBinary, sha256: str) -> Binary:
-        """Only a file whose checksum was allowed is run; the same file not again. Raises CannotUpgrade."""
-        if self._asked is None or self._asked.sha256 != sha256:
-            self._asked = Binary(sha256, tuple(await binary.names()), await binary.version())
-        return self._asked
+    async def _ask(self, binary: OpenBinary, sha256: str, stored: Stored) -> Binary:
+        """Only a file whose checksum was allowed is run; the same file not again, but for what it makes of another
+        store. Raises CannotUpgrade."""
+        asked = self._asked
+        if asked is None or asked.sha256 != sha256:
+            asked, self._asked_of = Binary(sha256, tuple(await binary.names()), await binary.version()), None
+        if self._asked_of != stored:
+            steps = await binary.steps(dict(stored))
+            told = "it cannot say" if steps is None else ", ".join(steps) or "none"
+            asked, self._asked_of = replace(asked, migrations=told), stored
+        self._asked = asked
+        return asked
 
 
 def _stamp_of(path: Path) -> Stamp:
@@ -205,7 +216,7 @@ class Preparation:
         """Until cancelled. Looks at once, then after each block."""
         while True:
             saved = self._blocks.event
-            ready = await self._watch.look(self._node.app.plan)
+            ready = await self._watch.look(self._node.app.plan, self._node.app.base.get(VERSIONS).of)
             if self._announcer is not None:
                 await self._announcer.announce(ready)
             await saved.wait()

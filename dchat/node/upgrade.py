@@ -16,7 +16,7 @@ import re
 import shutil
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -38,9 +38,14 @@ SWAPPED = "DCHAT_UPGRADE_SWAPPED"  # in the environment of a process that took a
 TAKEOVER = "--takeover"  # the home is this process's already: with the flag the next one would ask itself
 CACHE = "DCHAT_CACHE_DIR"  # where an executable unpacks itself
 ASK_TIMEOUT_S = 60.0  # of a first run, which unpacks the file
+EXIT_USAGE = 2  # of whoever is asked for what it does not know
 _CHECKSUM = re.compile(r"[?&]checksum=sha256:([0-9a-fA-F]{64})")
 
 log = structlog.get_logger(__name__)
+
+
+class NoSuchWord(CannotUpgrade):
+    """The binary does not know what it was asked."""
 
 
 @dataclass(frozen=True)
@@ -216,6 +221,15 @@ class OpenBinary:
             raise CannotUpgrade(f"{self.path} --version: said {' '.join(said)[:80]!r}, expected dchat VERSION")
         return said[1]
 
+    async def steps(self, stored: Mapping[str, int], *, timeout_s: float = ASK_TIMEOUT_S) -> list[str] | None:
+        """The migrations that it would carry out on a store of these module versions, as `MODULE VERSION`, by its own
+        word; None: it is of before builds could say so. Raises CannotUpgrade: it could carry out none."""
+        said = [f"--stored={name}={version}" for name, version in sorted(stored.items())]
+        try:
+            return (await self._ask("upgrade", "steps", *said, timeout_s=timeout_s)).splitlines()
+        except NoSuchWord:
+            return None
+
     async def _ask(self, *arguments: str, timeout_s: float) -> str:
         """What it prints. Raises CannotUpgrade."""
         environment = {key: value for key, value in os.environ.items() if key == CACHE or not key.startswith("DCHAT_")}
@@ -237,6 +251,8 @@ class OpenBinary:
             if asked.returncode is None:
                 asked.kill()
                 await asked.wait()
+        if asked.returncode == EXIT_USAGE:
+            raise NoSuchWord(f"{asking}: is not understood there")
         if asked.returncode:
             raise CannotUpgrade(f"{asking}: exit code {asked.returncode}: {err[-200:].decode(errors='replace')}")
         return out.decode(errors="replace")

@@ -21,7 +21,9 @@ import grpc.aio
 import structlog
 from google.protobuf.message import DecodeError
 
+from consensus.system.log_limit import LogLimit
 from dchat.config.endpoint import Endpoint
+from dchat.shown.text import safe_line
 from dchat.tracing.spans import Span
 from proto.otlp import trace_pb2 as pb
 
@@ -34,6 +36,7 @@ AGAIN_FIRST_S: Final = 1.0
 AGAIN_MAX_S: Final = 60.0
 LAST_S: Final = 1.0  # for what is left at the end
 ANSWER_BYTES_MAX: Final = 65_536
+WHY_CHARS_MAX: Final = 300  # in the log
 METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 TRY_AGAIN: Final = frozenset({429, 502, 503, 504})
 TRY_AGAIN_GRPC: Final = frozenset({
@@ -74,7 +77,9 @@ class HttpSender:
 
     async def send(self, data: bytes) -> bytes:
         if self._http is None:
-            self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SEND_S))
+            self._http = aiohttp.ClientSession(  # what a collector answers is not unpacked, and leaves nothing here
+                timeout=aiohttp.ClientTimeout(total=SEND_S), auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+            )
         headers = {"Content-Type": "application/x-protobuf"}
         try:
             async with self._http.post(self._url, data=data, headers=headers, allow_redirects=False) as answer:
@@ -147,6 +152,7 @@ class Exporter:
         self._waiting: deque[Span] = deque()
         self._due = asyncio.Event()
         self._wait_s = AGAIN_FIRST_S
+        self._limited = LogLimit(log, source_name="answer")  # one that changes its mind each second costs few lines
         self.metrics = ExportMetrics()
 
     @property
@@ -193,22 +199,24 @@ class Exporter:
         except CollectorAway as error:
             if not metrics.is_failing:
                 metrics.is_failing = True
-                log.warning(
-                    "the collector of traces is away; it is tried again, and nothing waits for it", why=str(error)
+                self._limited.warning(
+                    "the collector of traces is away; it is tried again, and nothing waits for it",
+                    "its",
+                    why=_why(error),
                 )
             return False
         except CollectorRefused as error:
             metrics.refused += len(batch)
             if not metrics.is_failing:
                 metrics.is_failing = True
-                log.warning("the collector of traces refuses what it is sent", why=str(error))
+                self._limited.warning("the collector of traces refuses what it is sent", "its", why=_why(error))
         else:
             rejected = min(len(batch), _rejected(answer))
             metrics.refused += rejected
             metrics.sent += len(batch) - rejected
             if metrics.is_failing:
                 metrics.is_failing = False
-                log.info("the collector of traces takes spans again")
+                self._limited.info("the collector of traces takes spans again", "its")
         self._wait_s = AGAIN_FIRST_S
         for _ in batch:
             self._waiting.popleft()
@@ -248,6 +256,11 @@ def _fill(attributes: Any, values: Mapping[str, str | int | bool]) -> None:
                 one.value.int_value = value
             case str():
                 one.value.string_value = value
+
+
+def _why(error: NotTaken) -> str:
+    """Of it a collector wrote a part, as it liked."""
+    return safe_line(str(error)[:WHY_CHARS_MAX])
 
 
 def _rejected(answer: bytes) -> int:

@@ -17,7 +17,7 @@ import structlog
 from chain.app_state.economy import InvalidAppState
 from chain.app_state.exported import Exported
 from chain.currency.economy import leave_commit
-from chain.currency.ledger.stake_records import ACTIVE, VALIDATOR, Now
+from chain.currency.ledger.stake_records import ACTIVE, TOLD, VALIDATOR, Now
 from chain.kernel.branch import Base, Branch, Readable, encode_changes
 from chain.kernel.execution import machine_time
 from chain.kernel.modules import Modules
@@ -149,7 +149,8 @@ def _validators(base: Readable, given: Sequence[ValidatorUpdate]) -> tuple[Valid
         validator = base.get(VALIDATOR + operator)
         if validator is None:
             raise InvalidAppState(f"app_state.exported: operator {operator.hex()} is active, and no validator")
-        own[consensus_key_of(validator.consensus_key)] = power
+        known = base.get(TOLD + operator) or validator  # the engine hears of the next key when it hears of anything
+        own[consensus_key_of(known.consensus_key)] = power
     if not own:
         return ()
     named = {update.pub_key: update.power for update in given}

@@ -20,8 +20,11 @@ from chain.tx.messages.upgrade import (
     check_plan,
     sign_readiness,
 )
+from chain.upgrade.migrations import MigrationError
+from chain.upgrade.module import Upgrader
 from consensus.system.errors import EngineError
 from dchat.app.build_plan import UPGRADES
+from dchat.app.composition import compose
 from dchat.cli.commands.tx_commands import send, sending
 from dchat.cli.terminal.ask import Hash, account_from, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, current_home, echo, show_json
@@ -61,6 +64,31 @@ def names() -> None:
     importlib.import_module("dchat.node.process")
     for one in UPGRADES:
         echo(one.name)
+
+
+@upgrade.command(cls=Command)
+@click.option(
+    "--stored", "stored", multiple=True, required=True, metavar="MODULE=VERSION",
+    help="As `dchat upgrade status` of the chain tells it; repeat.",
+)  # fmt: skip
+def steps(stored: tuple[str, ...]) -> None:
+    """The migrations that this build would carry out on a chain of these module versions, `MODULE VERSION` a line.
+
+    A node asks its upgrade binary so long before the height. Exit code 1: this build cannot bring such a store to its
+    own versions, or is older than it.
+    """
+    versions: dict[str, int] = {}
+    for one in stored:
+        name, _, version = one.partition("=")
+        if not re.fullmatch(r"[a-z]{1,32}=[0-9]{1,9}", one):
+            raise Refusal(f"--stored {one[:64]!r}: expected MODULE=VERSION, like currency=1", Exit.USAGE)
+        versions[name] = int(version)
+    try:
+        found = Upgrader(compose(), UPGRADES).steps_from(versions)
+    except MigrationError as error:
+        raise Refusal(str(error)) from None
+    for step in found:
+        echo(f"{step.module} {step.to_version}")
 
 
 @upgrade.command(cls=Command)

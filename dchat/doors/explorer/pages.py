@@ -27,7 +27,7 @@ from chain.chat.ledger.records import IDENTITY
 from chain.currency.ledger.records import ACCOUNT
 from chain.kernel.branch import SPACES
 from chain.tx.messages import KINDS, LANE_NAMES
-from dchat.doors.kept.answers import ASK_AGAIN, TAG_DIGITS, Kept, KeptAnswers, tag_of, wire_of
+from dchat.doors.kept.answers import ASK_AGAIN, TAG_DIGITS, Kept, KeptAnswers, has_already, tag_of, wire_of
 from proto.dchat.v1 import governance_pb2, state_pb2
 
 ROOT: Final = "/explorer"
@@ -88,7 +88,7 @@ class Page(NamedTuple):
 
     def answer(self, request: web.Request) -> web.Response:
         headers = self.fields()
-        if self.tag in request.headers.get("If-None-Match", ""):
+        if has_already(", ".join(request.headers.getall("If-None-Match", ())), self.tag):
             return web.Response(status=304, headers=headers)
         body = self.body
         if "gzip" in request.headers.get("Accept-Encoding", ""):

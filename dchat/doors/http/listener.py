@@ -25,7 +25,7 @@ from consensus.system.tasks import Faults
 from dchat.config.models import HttpSection
 from dchat.doors.certificates import Certificates
 from dchat.doors.http.connections import Connection, Gate, quiet_logger
-from dchat.doors.kept.answers import ASK_AGAIN, DECIDED, KeptAnswers, Lasting, tag_of
+from dchat.doors.kept.answers import ASK_AGAIN, DECIDED, KeptAnswers, Lasting, has_already, tag_of
 from dchat.doors.kept.at_once import AtOnce
 from dchat.doors.metrics.exposition import Registry
 from dchat.doors.reads.errors import BadQuestion, Busy, Flooding, NotServing, NotThere
@@ -450,7 +450,7 @@ class Keeping:
 
     @staticmethod
     def _told(request: web.Request, made: Made) -> web.Response:
-        if made.fields["ETag"] in request.headers.get("If-None-Match", ""):
+        if has_already(", ".join(request.headers.getall("If-None-Match", ())), made.fields["ETag"]):
             return web.Response(status=304, headers={name: made.fields[name] for name in ("ETag", "Cache-Control")})
         return web.Response(body=made.body, headers=made.fields)
 

@@ -141,6 +141,11 @@ def tag_of(body: bytes) -> str:
     return f'"{sha256(body).hexdigest()[:TAG_DIGITS]}"'
 
 
+def has_already(said: str, tag: str) -> bool:
+    """said: If-None-Match, whose tags may be weak ones. Source: RFC 9110, 13.1.2."""
+    return said.strip() == "*" or tag in said
+
+
 def wire_of(fields: Mapping[str, str], body: bytes) -> Wire:
     """fields: of this answer alone, but for its length."""
     return Wire("".join(f"{name}: {value}\r\n" for name, value in fields.items()).encode("latin-1"), body)

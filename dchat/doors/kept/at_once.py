@@ -15,7 +15,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Final, NamedTuple
 
-from dchat.doors.kept.answers import Kept, KeptAnswers
+from dchat.doors.kept.answers import Kept, KeptAnswers, has_already
 from dchat.doors.reads.errors import Busy, Flooding
 from dchat.doors.reads.limits import Proxies, RateLimit, client_of
 
@@ -30,7 +30,7 @@ class Head(NamedTuple):
     """What header fields say that matters here. host: None: none. tags: of If-None-Match."""
 
     host: str | None
-    tags: bytes
+    tags: str
     takes_gzip: bool
     forwarded: tuple[str, ...]
 
@@ -68,7 +68,7 @@ class AtOnce:
     def _wire(self, kept: Kept, head: Head) -> bytes:
         wire = kept.packed if kept.packed is not None and head.takes_gzip else kept.plain
         date = self._now()
-        if head.tags and (kept.tag in head.tags or head.tags == b"*"):
+        if has_already(head.tags, kept.tag.decode()):
             self.kept.counts["unchanged"] += 1
             return b"HTTP/1.1 304 Not Modified\r\n%bDate: %b\r\n\r\n" % (wire.fields, date)
         self.kept.counts["kept"] += 1
@@ -104,7 +104,7 @@ class AtOnce:
 def read_head(fields: bytes) -> Head | None:
     """None: not all of it is of the narrow form, or it asks for what is no plain answer."""
     host: str | None = None
-    tags, takes_gzip = b"", False
+    tags, takes_gzip = "", False
     forwarded: list[str] = []
     for line in fields.split(b"\r\n")[:-1]:
         found = _FIELD.fullmatch(line)
@@ -118,7 +118,7 @@ def read_head(fields: bytes) -> Head | None:
                 return None
             host = value.decode("ascii")
         elif name == b"if-none-match":
-            tags = value
+            tags = ", ".join(filter(None, (tags, value.decode("ascii"))))
         elif name == b"accept-encoding":
             takes_gzip = b"gzip" in value
         elif name == b"x-forwarded-for":

@@ -8,13 +8,18 @@ from typing import Any
 
 import pytest
 import structlog.testing
+from click.testing import CliRunner, Result
 
 from chain.tx.envelope.tx import decode
 from chain.tx.messages.upgrade import READY_NAMES_MAX, AnnounceReadiness, readiness_hash
 from chain.upgrade.migrations import Upgrade
+from chain.upgrade.module import Upgrader
 from chain.upgrade.plan import DONE_NAME, READINESS, Plan, Readiness
 from crypto.hash import sha256
 from crypto.keys import Ed25519PrivKey, ed25519_verify
+from dchat.app.build_plan import UPGRADES
+from dchat.app.composition import compose
+from dchat.cli.main import dchat
 from dchat.home.version import build_version
 from dchat.node import readiness
 from dchat.node.own_tx import EXPIRY_BLOCKS, SETTLED_BLOCKS
@@ -23,6 +28,7 @@ from dchat.node.upgrade import Swap, file_sha256
 from tests.support.node.operator_world import World
 from tests.support.upgrade.readiness import write_binary
 
+STORED = (("chat", 3), ("currency", 1))
 KEY = Ed25519PrivKey.from_seed(sha256(b"consensus key"))
 
 
@@ -40,8 +46,44 @@ def plan_of(*sums: str, name: str = "spring", height: int = 100) -> Plan:
 
 async def test_a_binary_that_runs_and_knows_the_upgrade_is_ready(tmp_path: Path) -> None:
     path = write_binary(tmp_path / "next", names="winter\nspring\n")
-    found = await BinaryWatch(Swap("spring", 0, path)).look(None)
-    assert found == Binary(file_sha256(path), ("winter", "spring"), "0.2.0")
+    found = await BinaryWatch(Swap("spring", 0, path)).look(None, STORED)
+    assert found == Binary(file_sha256(path), ("winter", "spring"), "0.2.0", "currency 2")
+
+
+async def test_a_binary_of_other_module_versions_is_told_before_the_height(tmp_path: Path) -> None:
+    """It knows the name and has the checksum, and would end at the height: it is asked what it makes of what is stored,
+    and again when something else is."""
+    said = tmp_path / "said"
+    older = f'echo "$@" >> {said}; case "$*" in *chat=4*) echo "chat is at version 4 in the store" >&2; exit 1;; esac'
+    watch = BinaryWatch(Swap("spring", 0, write_binary(tmp_path / "next", steps=older)))
+    ready = await watch.look(None, STORED)
+    assert ready is not None
+    assert ready.migrations == "none"
+    with structlog.testing.capture_logs() as logs:
+        assert await watch.look(None, (("chat", 4), ("currency", 1))) is None
+    assert "chat is at version 4 in the store" in str(logs[0])
+    assert said.read_text().splitlines() == [
+        "upgrade steps --stored=chat=3 --stored=currency=1", "upgrade steps --stored=chat=4 --stored=currency=1",
+    ]  # fmt: skip
+
+
+async def test_a_binary_of_before_that_was_asked_is_ready_by_the_rest(tmp_path: Path) -> None:
+    found = await BinaryWatch(Swap("spring", 0, write_binary(tmp_path / "next", steps="exit 2"))).look(None, STORED)
+    assert found is not None
+    assert found.migrations == "it cannot say"
+
+
+def test_this_build_says_its_migrations() -> None:
+    def ask(*stored: str) -> Result:
+        return CliRunner().invoke(dchat, ["upgrade", "steps", *[f"--stored={one}" for one in stored]])
+
+    own = Upgrader(compose(), UPGRADES).versions
+    assert ask(*[f"{name}={version}" for name, version in own.items()]).output == ""
+    older = {**own, "chat": 1, "economy": 1}
+    assert ask(*[f"{name}={version}" for name, version in older.items()]).output == "economy 2\nchat 2\nchat 3\n"
+    refused = ask(*[f"{name}={version}" for name, version in {**own, "chat": 99}.items()])
+    assert (refused.exit_code, "the store is from a newer version" in " ".join(refused.output.split())) == (1, True)
+    assert ask("chat").exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -56,7 +98,7 @@ async def test_a_binary_that_runs_and_knows_the_upgrade_is_ready(tmp_path: Path)
 async def test_a_binary_that_is_not_ready_is_told_once(tmp_path: Path, content: dict[str, str], said: str) -> None:
     watch = BinaryWatch(Swap("spring", 0, write_binary(tmp_path / "next", **content)))
     with structlog.testing.capture_logs() as logs:
-        assert [await watch.look(None) for _ in range(3)] == [None] * 3
+        assert [await watch.look(None, STORED) for _ in range(3)] == [None] * 3
     assert [entry["log_level"] for entry in logs] == ["error"]
     assert said in str(logs[0])
 
@@ -72,9 +114,9 @@ async def test_a_file_that_cannot_be_run_is_an_error_not_a_crash(tmp_path: Path,
         path.write_bytes(b"\x7fELF no")
     watch = BinaryWatch(Swap("spring", 0, path))
     with structlog.testing.capture_logs() as logs:
-        assert await watch.look(None) is None
+        assert await watch.look(None, STORED) is None
         write_binary(path)  # it is mended while the node runs
-        assert await watch.look(None) is not None
+        assert await watch.look(None, STORED) is not None
     assert [entry["log_level"] for entry in logs] == ["error", "info"]
 
 
@@ -91,30 +133,30 @@ async def test_the_look_comes_again_with_plan_and_file_and_runs_only_what_is_new
         (None, True),
     ]
     for plan, is_ready in looks:
-        assert (await watch.look(plan) is not None, plan) == (is_ready, plan)
-        assert (await watch.look(plan) is not None, plan) == (is_ready, plan)
-    assert runs_of(path) == 2  # names and version, once
+        assert (await watch.look(plan, STORED) is not None, plan) == (is_ready, plan)
+        assert (await watch.look(plan, STORED) is not None, plan) == (is_ready, plan)
+    assert runs_of(path) == 3  # names, version and migrations, once
     write_binary(path, version="dchat 0.2.1")
-    assert await watch.look(plan_of(right)) is None
-    assert runs_of(path) == 2  # what the plan refuses is not run
-    found = await watch.look(None)
+    assert await watch.look(plan_of(right), STORED) is None
+    assert runs_of(path) == 3  # what the plan refuses is not run
+    found = await watch.look(None, STORED)
     assert found is not None
-    assert (found.software, runs_of(path)) == ("0.2.1", 4)
+    assert (found.software, runs_of(path)) == ("0.2.1", 6)
 
 
 async def test_a_binary_that_failed_is_looked_at_again_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lock = tmp_path / "busy"
     lock.touch()
     watch = BinaryWatch(Swap("spring", 0, write_binary(tmp_path / "next", before=f"test ! -e {lock} || exit 9")))
-    assert await watch.look(None) is None
+    assert await watch.look(None, STORED) is None
     lock.unlink()
-    assert await watch.look(None) is None  # nothing that is seen changed
+    assert await watch.look(None, STORED) is None  # nothing that is seen changed
     monkeypatch.setattr(readiness, "LOOK_AGAIN_S", 0.0)
     lock.touch()
     other = BinaryWatch(Swap("spring", 0, tmp_path / "next"))
-    assert await other.look(None) is None
+    assert await other.look(None, STORED) is None
     lock.unlink()
-    assert await other.look(None) is not None
+    assert await other.look(None, STORED) is not None
 
 
 # ------------------------------------------------------------------------------ the announcement

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import re
 import socket
 import time
@@ -138,6 +139,44 @@ async def test_one_that_takes_the_connection_and_says_nothing_is_given_up(monkey
             with pytest.raises(CollectorAway):
                 await sender.send(b"")
             await sender.close()
+
+
+async def test_one_that_changes_its_mind_costs_a_few_lines(
+    collector: tuple[Received, Endpoint], exporter: Exporter
+) -> None:
+    """Not two each second."""
+    received, _ = collector
+    with capture_logs() as lines:
+        for number in range(10):
+            received.status = 200 if number % 2 else 400
+            exporter.offer([span(number)])
+            await until(lambda done=number + 1: exporter.metrics.sent + exporter.metrics.refused == done)
+    assert (exporter.metrics.sent, exporter.metrics.refused) == (5, 5)
+    assert len(lines) == 2, lines
+
+
+async def test_what_a_collector_answers_is_not_unpacked_kept_or_written_as_it_is() -> None:
+    """Zeros that would be a thousand times as many, cookies without end, and an error of several lines."""
+    bomb = gzip.compress(bytes(10_000_000))
+    asked: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        asked.append(head)
+        await reader.readexactly(int(re.findall(rb"Content-Length: (\d+)", head)[0]))
+        fields = b"Content-Encoding: gzip\r\nSet-Cookie: a%d=b\r\nConnection: close\r\n" % len(asked)
+        writer.write(b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n" % (fields, len(bomb)) + bomb)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        sender = sender_of(endpoint_of(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+        assert bomb.startswith(await sender.send(b"x"))
+        await sender.send(b"y")
+        await sender.close()
+    assert b"cookie" not in asked[1].lower()
+    assert export._why(CollectorAway("a\nb" + "c" * 9_000)) == "a\\nb" + "c" * 297
 
 
 def test_the_compose_networks_jaeger_is_found() -> None:

@@ -23,6 +23,7 @@ from dchat.export.document import Document, read_document, write_document
 from storage.memory import MemoryStore
 from tests.support.chain.harness import SECOND_NS
 from tests.support.economy.life import Life
+from tests.support.economy.world import World
 
 TAGS = {"bridge": b"b", "chat": b"c", "currency": b"u"}
 # What chain it is; and what changes when nobody is in the last commit: slots, what their holders accrued, their misses.
@@ -36,7 +37,7 @@ def lived(seed: int, steps: int) -> Life:
     return life
 
 
-def exported_from(life: Life, path: Path, *, initial_height: int) -> Document:
+def exported_from(life: World, path: Path, *, initial_height: int) -> Document:
     """As `dchat database export` makes it, of a life without an engine."""
     view, base = life.app.stores.at(), life.app.base
     params = replace(base.get(CONSENSUS_PARAMS), version=VersionParams(base.get(CHAIN).app_version))
