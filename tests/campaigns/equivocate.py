@@ -48,7 +48,7 @@ FRACTION = Fraction(1, 20)
 FEE_BURN_PERCENT = 20  # of the distribution's params
 DCHAT = 10**6
 CARELESS = "tests.campaigns.careless"
-PACE = Pace(500, 1_000, 300, 300, 200, 100)
+PACE = Pace(500, 1_000, 300, 300, 200, 500)  # two blocks a second: on a busy machine, too, the twin keeps up
 
 
 def make_twin(net: Testnet, ports: Ports) -> NodeEntry:
