@@ -88,6 +88,7 @@ async def test_the_next_node_serves_where_the_one_before_did(tmp_path: Path) -> 
         assert {one.getsockname()[1] for one in sockets} >= {ports[1], ports[2]}
         assert ports[0] not in {one.getsockname()[1] for one in sockets}  # of gRPC: it is shared instead
         height = node.driver.state.last_block_height
+        await node.leave_peers()
         await node.leave(WHY)
         assert await stream == f"UNAVAILABLE: {WHY}" or WHY in await stream
         async with asyncio.timeout(WITHIN_S):
