@@ -54,11 +54,15 @@ def running_pid(network: Network, node: NodeEntry) -> int | None:
 
 
 def _names_home(pid: int, home: Path) -> bool:
+    """By its command line; one who started it by hand may have named the home from where he was."""
+    process = Path(f"/proc/{pid}")
     try:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        arguments = (process / "cmdline").read_bytes().split(b"\0")
+        folder, place = Path(os.readlink(process / "cwd")), home.resolve()
+        named = (os.fsdecode(one.removeprefix(b"--home=")) for one in arguments if one)
+        return b"validator" in arguments and any((folder / name).resolve() == place for name in named)
     except OSError:
         return False
-    return b"validator" in arguments and os.fsencode(home.absolute()) in arguments
 
 
 ENDINGS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
