@@ -20,6 +20,7 @@ from consensus.system.errors import SignerError, SigningRefused
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.vote import PRECOMMIT, PREVOTE, Vote
 from tests.support.engine.bench import key_of
+from tests.support.stops import StopsAfter
 
 CHAIN = "chain"
 PATH = Path("/home/data/priv_validator_state.json")
@@ -74,20 +75,11 @@ def test_a_stop_at_any_step_forgets_no_signature_that_left(tail: int) -> None:
         disk = SimulatedDisk()
         FileSigner.create_state(disk, PATH)
         released: list[Vote] = []
-        left = step
-
-        def stop(action: str, path: Path) -> None:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise OSError("stopped")
-
         signer = FileSigner(disk, KEY, PATH)
-        disk.hook = stop
-        is_over = True
+        stops = StopsAfter(disk, step)
         with contextlib.suppress(OSError):
             a_life(signer, disk, released)
-        is_over = left >= 0
+        is_over = not stops.has_stopped
         check_after_a_stop(disk.crashed(tail), released)
         step += 1
     assert step > 40

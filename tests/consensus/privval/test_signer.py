@@ -22,6 +22,7 @@ from consensus.system.errors import SignerError, SigningRefused
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
 from tests.support.engine.bench import Home, genesis_of, key_of, make_node
+from tests.support.stops import StopsAfter
 
 CHAIN = "chain"
 PATH = Path("/home/data/priv_validator_state.json")
@@ -141,15 +142,7 @@ def test_record_is_durable_before_the_signature_leaves_whatever_step_the_stop_co
         disk = SimulatedDisk()
         signer = new_signer(disk)
         signer.sign_vote(CHAIN, vote(height=4), with_extension=False)
-        actions = 0
-
-        def stop(action: str, path: Path, stop_at: int = stop_at) -> None:
-            nonlocal actions
-            actions += 1
-            if actions > stop_at:
-                raise OSError("stopped")
-
-        disk.hook = stop
+        StopsAfter(disk, stop_at)
         released = None
         with contextlib.suppress(OSError):
             released = signer.sign_vote(CHAIN, vote(), with_extension=False)

@@ -22,6 +22,7 @@ from consensus.types.validators import ValidatorSet
 from consensus.types.vote import PRECOMMIT, Vote
 from crypto.keys import PrivKey
 from tests.support.engine.bench import key_of
+from tests.support.stops import StopsAfter
 
 CHAIN = "chain"
 OLD, NEW, OTHER = key_of(0), key_of(1), key_of(2)
@@ -182,18 +183,10 @@ def a_life(disk: SimulatedDisk, released: list[Vote]) -> None:
 
 def is_done(disk: SimulatedDisk, work: Callable[[SimulatedDisk], object], *, touches: int) -> bool:
     """Whether it came to its end before the disk was touched so often: the next touch stops it."""
-    left = touches
-
-    def stop(action: str, path: Path) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise OSError("stopped")
-
-    disk.hook = stop
+    stops = StopsAfter(disk, touches)
     with contextlib.suppress(OSError):
         work(disk)
-    return left >= 0
+    return not stops.has_stopped
 
 
 @pytest.mark.parametrize("tail", [0, 60, 1 << 20])

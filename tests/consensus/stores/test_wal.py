@@ -33,6 +33,7 @@ from consensus.types.parts import PartSet
 from consensus.types.vote import Proposal, Vote
 from proto.tendermint.consensus import wal_pb2
 from tests.support.node.machine import files_end_at
+from tests.support.stops import StopsAfter
 
 FOLDER = Path("/home/cs.wal")
 HEAD = FOLDER / "wal"
@@ -294,15 +295,7 @@ def test_rotation_keeps_order_and_survives_a_crash_at_each_step() -> None:
     for stop_at in range(60):
         disk = SimulatedDisk()
         wal = open_wal(disk, head_bytes_max=400)
-        actions = 0
-
-        def stop(action: str, path: Path, stop_at: int = stop_at) -> None:
-            nonlocal actions
-            actions += 1
-            if actions > stop_at:
-                raise OSError("stopped")
-
-        disk.hook = stop
+        StopsAfter(disk, stop_at)
         synced = 0
         try:
             for round in range(8):
