@@ -3,6 +3,7 @@
     python benchmarks/app_payments.py [--accounts 2000] [--blocks 5] [--txs 1000] [--posts] [--profile STAGE]
     python benchmarks/app_payments.py --accounts 1000000 --senders 4000 --folder DIR    # LevelDB, kept
     python benchmarks/app_payments.py --trail 100    # what it costs to remember the last blocks' steps
+    python benchmarks/app_payments.py --long         # ordinary payments go the long way, as all others do
 
 Stages: decode, admission (check_tx), prepare (the proposer's), process (execution and trees), commit (the batch in
 memory, or LevelDB's), recheck. Payments go from each of the senders, in turn, to any account. A folder that has the
@@ -52,6 +53,15 @@ from storage.memory import MemoryStore
 CHAIN_ID = "benchmark"
 
 
+def application(folder: Path | None, remembered: int, *, goes_long: bool) -> DchatApplication:
+    """folder: of its LevelDB; None: in memory. remembered: heights. goes_long: ordinary payments, too."""
+    db = LevelStore(str(folder)) if folder else MemoryStore()
+    app = DchatApplication(Stores(db), trails=KeptTrails(remembered))
+    if goes_long:
+        app.modules.short.clear()
+    return app
+
+
 def drain(steps: Any, slices: list[float]) -> Any:
     while True:
         start = time.perf_counter()
@@ -91,6 +101,7 @@ def main() -> None:
     parser.add_argument("--txs", type=int, default=1_000)
     parser.add_argument("--profile", default="")
     parser.add_argument("--posts", action="store_true", help="chat messages into one channel instead of payments")
+    parser.add_argument("--long", action="store_true", help="without the short way through an ordinary payment")
     parser.add_argument("--remember", type=int, default=0, help="heights whose steps are remembered")
     parser.add_argument("--trail", type=int, default=0, help="compare so many heights with none, in --pairs processes")
     parser.add_argument("--pairs", type=int, default=5)
@@ -103,8 +114,7 @@ def main() -> None:
     senders = args.senders or args.accounts
     wallets = [Wallet.from_seed(sha256(b"bench" + n.to_bytes(4, "big"))) for n in range(senders)]
     others = [sha256(b"other" + n.to_bytes(4, "big"))[:20] for n in range(args.accounts - senders)]
-    db = LevelStore(str(args.folder)) if args.folder else MemoryStore()
-    app = DchatApplication(Stores(db), trails=KeptTrails(args.remember))
+    app = application(args.folder, args.remember, goes_long=args.long)
     first = app.stores.latest_version + 1
     if first == 0:
         balances = dict.fromkeys([wallet.address for wallet in wallets] + others, 10**12)
