@@ -21,6 +21,7 @@ import platform
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -191,12 +192,14 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()},
         "native": native.state(), "validators": arguments.validators, "mix": arguments.mix,
         "senders": arguments.senders, "accounts": max(arguments.accounts, arguments.senders),
+        "timeout_propose_ms": arguments.timeout_propose,
     }  # fmt: skip
     first = watch.floors()
     crowd = Crowd(str(time.time_ns()), arguments.senders, arguments.mix)
     with tempfile.TemporaryDirectory(prefix="dchat-bench-") as folder:
         home = Path(folder) / "net"
-        prepare(home, crowd, validators=arguments.validators, accounts=arguments.accounts, pace=Pace.fast())
+        pace = replace(Pace.fast(), timeout_propose=arguments.timeout_propose)
+        prepare(home, crowd, validators=arguments.validators, accounts=arguments.accounts, pace=pace)
         stock, began = Stock(crowd, arguments.validators), time.monotonic()
         stock.fill(arguments.memory // MEMORY_STEPS if arguments.memory else planned(arguments))
         say(f"signed {len(stock)} in {time.monotonic() - began:.1f} s")
@@ -270,6 +273,10 @@ def main() -> None:
     parser.add_argument("--mix", choices=MIXES, default="payments")
     parser.add_argument("--guess", type=float, default=2_000.0, help="transactions a second to prepare")
     parser.add_argument("--rates", type=lambda text: [float(one) for one in text.split(",")], help="a second: 250,500")
+    parser.add_argument(
+        "--timeout-propose", type=int, default=Pace().timeout_propose, metavar="MS",
+        help="the genesis gives blocks the gas of a third of it; that of --fast is 500, for 650 payments",
+    )  # fmt: skip
     parser.add_argument("--queries", type=float, default=50.0, help="of accounts a second meanwhile")
     parser.add_argument("--overload", action="store_true", help="three times saturation, instead of the curve")
     parser.add_argument("--overload-seconds", type=float, default=120.0)

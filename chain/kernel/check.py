@@ -59,9 +59,14 @@ class _Entry:
         self.base: Any = None
         self.merged: Any = None
         self.height = -1
-        self.links: set[bytes] = set()
+        self.links: set[bytes] | None = None  # keys of transactions that others sign or pay for, too
         self.txs: dict[bytes, tuple[bytes, Any]] = {}  # what is counted: replay id -> its bytes, cost
         self.ordered = 0  # how many of them have sequences
+
+    def link(self, keys: Iterable[bytes]) -> None:
+        if self.links is None:
+            self.links = set()
+        self.links.update(keys)
 
 
 class CheckState:
@@ -110,7 +115,7 @@ class CheckState:
             self._expiring.setdefault(tx.expiry_height, []).extend(keys)
         if len(keys) > 1:
             for key in keys:
-                self._entries[key].links.update(keys)
+                self._entries[key].link(keys)
         if tx.fee_granter:
             self._grants.update(tx.grant_keys)
 
@@ -184,7 +189,7 @@ class CheckState:
             found.add(key)
         queue = list(found)  # determinism: a closure, the same in any order
         while queue:
-            for key in entries[queue.pop()].links:
+            for key in entries[queue.pop()].links or ():
                 if key not in found and key in entries and not is_shared(key):
                     found.add(key)
                     queue.append(key)
@@ -242,7 +247,7 @@ class CheckState:
 
     def _let_go(self, forgotten: _Entry) -> None:
         """What was counted there is checked again: until then it takes nothing of what it shares with others."""
-        for key in forgotten.links:
+        for key in forgotten.links or ():
             entry = self._entries.get(key)
             if entry is None or not is_shared(key):
                 continue

@@ -6,6 +6,7 @@ Remembered is (public key, message, signature) and nothing else: who may sign is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 from chain.tx.envelope.tx import Tx
@@ -29,8 +30,8 @@ class Signatures:
         """checks: found valid."""
         for check in checks:
             self._valid[check] = None
-        while len(self._valid) > CHECKS_MAX:
-            del self._valid[next(iter(self._valid))]
+        for check in list(islice(self._valid, max(0, len(self._valid) - CHECKS_MAX))):
+            del self._valid[check]
 
     def missing(self, tx: Tx) -> list[SignatureCheck]:
         """The checks of `tx` that are not remembered."""

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from chain.kernel.execution import Trail
 
-WRITES_MAX: Final = 100_000  # of all kept blocks, the newest aside: some 20,000 payments, 28 MiB measured
+WRITES_MAX: Final = 20_000  # of all kept blocks, the newest aside: some 4,000 payments. Objects that outlive so many
+# others leave holes all over the heap: with five times as many all that the node does took a tenth longer
 WRITES_PER_TX: Final = 4  # of a payment
 BYTES_PER_WRITE: Final = 1_024  # what is longer counts as so many: bodies of messages would hold ten MB a block
 

@@ -47,7 +47,7 @@ from consensus.stores.block_store import BlockStore
 from consensus.stores.event_index import index_entries
 from consensus.stores.state_store import StateStore, encode_response
 from consensus.system.clock import Clock, Workers
-from consensus.system.errors import InvalidResponse, Superseded, check_app_hash
+from consensus.system.errors import InvalidResponse, Superseded, check_app_hash, traced
 from consensus.system.failpoints import FailPoint, no_fail_point
 from consensus.types.block import Block, BlockBounds, Commit, ExtendedCommit, max_data_bytes, txs_proto_bytes
 from consensus.types.commits import commit_checks, rising_commit, verify_commit_light
@@ -473,11 +473,11 @@ class BlockExecutor:
     def _lose_pool(self, height: int, error: Exception) -> list[bytes]:
         """What waits is what anybody sent, and rests on what the application tells of it: no error in that ends
         consensus. Returns what is left of it: nothing."""
-        log.error("the mempool failed, and lets go all that waits", height=height, exc_info=error)
+        log.error("the mempool failed, and lets go all that waits", height=height, exc_info=traced(error))
         try:
             self.pool.begin_anew(height, error)
         except Exception as again:
-            log.error("the mempool failed to begin anew", height=height, exc_info=again)
+            log.error("the mempool failed to begin anew", height=height, exc_info=traced(again))
         return []
 
     async def ask(self, work: Callable[[], T]) -> T:

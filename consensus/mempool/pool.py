@@ -36,6 +36,7 @@ from consensus.mempool.admission.entry import (
     Claim,
     Entry,
     Origin,
+    PeerBits,
     PoolConfig,
     PoolMetrics,
     Waiting,
@@ -92,17 +93,15 @@ class Pool(Listeners):
         self._seen: OrderedDict[bytes, None] = OrderedDict()
         self._leaving = Leaving(self._index, self._shares, self._held, self._seen, clock)
         self._intake = Intake(self._shares)
-        self._recheck: dict[bytes, None] = {}
+        self._recheck: OrderedDict[bytes, None] = OrderedDict()  # a dict is read past all that left its front
         self._wake = asyncio.Event()
-        self._stopped = False
-        self._spent_ns = 0  # for the batch in hand
+        self._stopped, self._spent_ns = False, 0  # for the batch in hand
         self._log = LogLimit(log, source_name="source", time_s=lambda: clock.monotonic_ns() / 1e9)
-        self.metrics = PoolMetrics()
+        self.metrics, self.peer_bits = PoolMetrics(), PeerBits()
         self._ahead = Ahead(app)
         self._contest = Contest(app, self._index, config.txs_max, self.metrics)
         self._verifier = Verifier(app, workers, self.metrics) if isinstance(app, ChecksSignatures) else None
-        self._pace = CommitPace()
-        self._door_txs_max = 0
+        self._pace, self._door_txs_max = CommitPace(), 0
         self._set_doors()
 
     # ------------------------------------------------------------------------------------------------- reading
@@ -558,11 +557,11 @@ class Pool(Listeners):
         del self._intake.by_key[key]  # it keeps its share
         entry = Entry(
             key, tx, source, self._height, facts, waiting.origin, waiting.payer, data_bytes(len(tx)),
-            {source} if source else set(),
+            self.peer_bits.of(source) if source else 0,
         )  # fmt: skip
         for origin, payer in waiting.others:
             if origin is Origin.PEER:
-                entry.peers.add(payer)
+                entry.peers |= self.peer_bits.of(payer)
         if waiting.claim is not None:
             self._make_way(waiting.claim, entry)
         if waiting.claim is None or waiting.claim.replaces is None:
@@ -666,15 +665,14 @@ class Pool(Listeners):
         return gone
 
     def _queue_rechecks(self, touched: frozenset[bytes] | None) -> None:
-        self._recheck = self._index.in_order(touched, self._recheck.keys())
+        self._recheck = OrderedDict(self._index.in_order(touched, self._recheck.keys()))
         if self._recheck:
             self._wake.set()
 
     def _recheck_slice(self, most: int) -> None:
         deadline = self._clock.monotonic_ns() + SLICE_NS
         while self._recheck and (most := most - 1) >= 0:
-            entry = self._entries[key := next(iter(self._recheck))]
-            del self._recheck[key]
+            entry = self._entries[self._recheck.popitem(last=False)[0]]
             try:
                 response = self._app.check_tx(CheckTxRequest(entry.tx, CheckTxType.RECHECK))
             except Exception as error:

@@ -36,6 +36,8 @@ BATCH_BYTES: Final = 65_536  # per message: a vote never waits behind more than 
 PUSH_BYTES_MAX: Final = 16_384  # a larger transaction is announced even when it is first-hand
 RELAY_MIN_NS: Final = 5 * NS_PER_MS  # 5 to 20 ms: docs/decisions/0004
 RELAY_SPREAD_NS: Final = 15 * NS_PER_MS
+RELAY_STEP_NS: Final = 5 * NS_PER_MS  # what is due within one goes together
+LATE_STEP_NS: Final = 50 * NS_PER_MS  # likewise, of announcements that hardly ever have anything left to announce
 ANNOUNCE_LATE_NS: Final = 500 * NS_PER_MS  # towards a neighbour of the sender: only if the sender failed it, but
 # not before what doors admit is committed: at a full load each would be announced, for nothing
 AGAIN_NS: Final = 10 * NS_PER_S  # first; then after twice the time that it has waited
@@ -71,6 +73,7 @@ class _PeerQueue:
 
     peer: Peer
     is_ours: bool
+    bit: int  # of Entry.peers
     bodies: dict[bytes, Entry] = field(default_factory=dict)
     hashes: dict[bytes, Entry] = field(default_factory=dict)
     wants: dict[bytes, None] = field(default_factory=dict)
@@ -155,7 +158,7 @@ class MempoolReactor:
         )
 
     def add_peer(self, peer: Peer) -> None:
-        queue = _PeerQueue(peer, is_ours=self._extension.is_ours(peer))
+        queue = _PeerQueue(peer, self._extension.is_ours(peer), self._pool.peer_bits.take(peer.id))
         self._peers[peer.id] = queue
         entries = {entry.key: entry for entry in self._pool.entries()}
         if queue.is_ours:
@@ -174,7 +177,8 @@ class MempoolReactor:
         if len(self._gone) > GONE_MAX:
             del self._gone[next(iter(self._gone))]
         for entry in self._pool.entries():
-            entry.peers.discard(peer.id)  # it may come back with an empty mempool
+            entry.peers &= ~queue.bit  # it may come back with an empty mempool
+        self._pool.peer_bits.give_back(peer.id)
         self.wants.remove_peer(peer.id)
         self._pool.source_gone(peer.id)
 
@@ -223,7 +227,7 @@ class MempoolReactor:
         for id, queue in self._peers.items():
             for entry in due if queue.is_ours else bodies:
                 if entry.source != id:
-                    entry.peers.discard(id)
+                    entry.peers &= ~queue.bit
             self._owe(queue.hashes if queue.is_ours else queue.bodies, due if queue.is_ours else bodies)
             self._flush(queue)
 
@@ -241,14 +245,14 @@ class MempoolReactor:
             self._flush(queue)
 
     def _push(self, queue: _PeerQueue, batches: Iterable[tuple[list[Entry], bytes]]) -> None:
-        id, peer = queue.peer.id, queue.peer
+        bit, peer = queue.bit, queue.peer
         for batch, message in batches:
-            if queue.bodies or any(id in entry.peers for entry in batch):
+            if queue.bodies or any(entry.peers & bit for entry in batch):
                 self._owe(queue.bodies, batch)  # behind what waits already, or without what it has
             elif peer.try_send(MEMPOOL_CHANNEL, message):
                 self.metrics.sent += len(batch)
                 for entry in batch:
-                    entry.peers.add(id)
+                    entry.peers |= bit
             else:
                 self._owe(queue.bodies, batch)
 
@@ -257,10 +261,10 @@ class MempoolReactor:
         for id, queue in self._peers.items():
             if id == source:
                 continue
-            delay = RELAY_MIN_NS + self._random.randrange(RELAY_SPREAD_NS)
+            due, step = now + RELAY_MIN_NS + self._random.randrange(RELAY_SPREAD_NS), RELAY_STEP_NS
             if queue.is_ours and self._extension.are_neighbours(source, id):
-                delay += self._late_ns
-            heapq.heappush(self._relays, (now + delay, next(self._numbers), id, batch))
+                due, step = due + self._late_ns, LATE_STEP_NS
+            heapq.heappush(self._relays, (-(-due // step) * step, next(self._numbers), id, batch))
         self._arm_relays()
 
     def _arm_relays(self) -> None:
@@ -284,7 +288,7 @@ class MempoolReactor:
             queue = self._peers.get(id)
             if queue is None:
                 continue
-            lacking = [entry for entry in batch if id not in entry.peers and self._pool.get(entry.key) is entry]
+            lacking = [entry for entry in batch if not entry.peers & queue.bit and self._pool.get(entry.key) is entry]
             if lacking:
                 self._owe(queue.hashes if queue.is_ours else queue.bodies, lacking)
                 flush[id] = queue
@@ -295,8 +299,8 @@ class MempoolReactor:
     def _owe(self, owed: dict[bytes, Entry], entries: Iterable[Entry]) -> None:
         for entry in entries:
             owed[entry.key] = entry
-        while len(owed) > OWED_MAX:
-            del owed[next(iter(owed))]
+        for key in list(itertools.islice(owed, max(0, len(owed) - OWED_MAX))):
+            del owed[key]
             self.metrics.forgotten += 1
 
     def _flush(self, queue: _PeerQueue) -> None:
@@ -309,18 +313,9 @@ class MempoolReactor:
             self._flush_hashes(queue)
 
     def _flush_bodies(self, queue: _PeerQueue) -> None:
-        peer = queue.peer
+        peer, bit = queue.peer, queue.bit
         while queue.bodies and peer.queue_room(MEMPOOL_CHANNEL):
-            batch: list[Entry] = []
-            size = 0
-            while queue.bodies and size < BATCH_BYTES and len(batch) < TXS_PER_MESSAGE_MAX:
-                entry = next(iter(queue.bodies.values()))
-                if batch and size + len(entry.tx) > BATCH_BYTES:
-                    break
-                del queue.bodies[entry.key]
-                if peer.id not in entry.peers and self._pool.get(entry.key) is entry:
-                    batch.append(entry)
-                    size += data_bytes(len(entry.tx))
+            batch = self._next_bodies(queue)
             if not batch:
                 return
             if not peer.try_send(MEMPOOL_CHANNEL, encode_txs([entry.tx for entry in batch])):
@@ -328,7 +323,23 @@ class MempoolReactor:
                 return
             self.metrics.sent += len(batch)
             for entry in batch:
-                entry.peers.add(peer.id)
+                entry.peers |= bit
+
+    def _next_bodies(self, queue: _PeerQueue) -> list[Entry]:
+        """A message's worth of what it lacks is taken off, with what it need not have any more. One walk a message: a
+        dict is read past all that left its front."""
+        batch: list[Entry] = []
+        size = past = 0
+        for entry in queue.bodies.values():
+            if not entry.peers & queue.bit and self._pool.get(entry.key) is entry:
+                if batch and (size + len(entry.tx) > BATCH_BYTES or len(batch) == TXS_PER_MESSAGE_MAX):
+                    break
+                batch.append(entry)
+                size += data_bytes(len(entry.tx))
+            past += 1
+        for key in list(itertools.islice(queue.bodies, past)):
+            del queue.bodies[key]
+        return batch
 
     def _flush_hashes(self, queue: _PeerQueue) -> None:
         peer = queue.peer
@@ -336,7 +347,7 @@ class MempoolReactor:
             batch = [
                 entry
                 for entry in itertools.islice(queue.hashes.values(), HASHES_MAX)
-                if peer.id not in entry.peers and self._pool.get(entry.key) is entry
+                if not entry.peers & queue.bit and self._pool.get(entry.key) is entry
             ]
             message = ExtensionMessage(have_txs=tuple(entry.key for entry in batch))
             if batch and not peer.try_send(EXTENSION_CHANNEL, encode(message)):
@@ -369,7 +380,7 @@ class MempoolReactor:
             self.wants.heard(peer.id, [sha256(tx).digest() for tx in txs if len(tx) <= tx_bytes_max])
             return
         metrics.received += len(txs)
-        id, get, wanted = peer.id, pool.get, wants.wanted
+        id, bit, get, wanted = peer.id, pool.peer_bits.of(peer.id), pool.get, wants.wanted
         fresh: list[bytes] = []
         keys: list[bytes] = []
         asked: list[bytes] = []
@@ -381,7 +392,7 @@ class MempoolReactor:
                 asked.append(key)
             entry = get(key)
             if entry is not None:
-                entry.peers.add(id)
+                entry.peers |= bit
                 metrics.duplicates += 1
             else:
                 fresh.append(tx)
@@ -408,17 +419,16 @@ class MempoolReactor:
             self._asked_for(queue, message.want_txs)
 
     def _asked_for(self, queue: _PeerQueue, keys: Sequence[bytes]) -> None:
-        id = queue.peer.id
         is_too_much = False
         for key in keys:
             entry = self._pool.get(key)
             if entry is None or key in queue.bodies:
                 continue
-            if id in entry.peers:  # it says itself that it lacks it: it had no room, or asks to make us send
+            if entry.peers & queue.bit:  # it says itself that it lacks it: it had no room, or asks to make us send
                 if not self._may_send_twice(queue, len(entry.tx)):
                     is_too_much = True
                     continue
-                entry.peers.discard(id)
+                entry.peers &= ~queue.bit
             queue.bodies[key] = entry
         if is_too_much:
             queue.peer.useless(ASKED_TWICE)

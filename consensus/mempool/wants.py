@@ -8,6 +8,7 @@ oldest beyond OFFERS_MAX per peer. What found no room in the pool is asked for a
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
@@ -42,15 +43,15 @@ class _Peer:
     def __init__(self) -> None:
         self.window = WINDOW_MAX
         self.progress_ns = 0  # when it was asked first or delivered last
-        self.offers: dict[bytes, None] = {}  # it has them, we lack them
-        self.elsewhere: dict[bytes, None] = {}  # likewise, and another was asked
+        self.offers: OrderedDict[bytes, None] = OrderedDict()  # it has them, we lack them
+        self.elsewhere: OrderedDict[bytes, None] = OrderedDict()  # likewise, and another was asked
         self.asked: dict[bytes, None] = {}
 
 
-def _keep(keys: dict[bytes, None], key: bytes) -> None:
+def _keep(keys: OrderedDict[bytes, None], key: bytes) -> None:
     keys[key] = None
     if len(keys) > OFFERS_MAX:
-        del keys[next(iter(keys))]
+        keys.popitem(last=False)
 
 
 class Wants:
@@ -104,10 +105,11 @@ class Wants:
         peer, pool = self._peers.get(peer_id), self._pool
         if peer is None:
             return
+        bit = pool.peer_bits.of(peer_id)
         for key in keys:
             entry = pool.get(key)
             if entry is not None:
-                entry.peers.add(peer_id)
+                entry.peers |= bit
             elif not pool.knows(key) and key not in peer.asked and key not in peer.elsewhere:
                 _keep(peer.offers, key)
         self.pump(peer_id)
@@ -146,8 +148,7 @@ class Wants:
         room = min(peer.window, pool.room_for(peer_id)) - len(peer.asked)
         fresh: list[bytes] = []
         while len(fresh) < room and peer.offers:
-            key = next(iter(peer.offers))
-            del peer.offers[key]
+            key, _ = peer.offers.popitem(last=False)
             if pool.knows(key):
                 continue
             by = self.wanted.get(key)

@@ -6,6 +6,7 @@ Nothing in the engine reads a clock, sleeps or starts a thread but through these
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +38,9 @@ class Clock(Protocol):
         """CPU time that this thread used or was ready to use: through what passes, how busy it and the machine are."""
         ...
 
-    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer: ...
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
+        """Never before `delay_s` is over."""
+        ...
 
 
 class Workers(Protocol):
@@ -68,7 +71,13 @@ class LoopClock:
         return time.thread_time_ns() + waited_ns()
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
-        return asyncio.get_running_loop().call_later(delay_s, callback)
+        return asyncio.get_running_loop().call_later(not_before(delay_s), callback)
+
+
+def not_before(delay_s: float) -> float:
+    """What to ask a loop for whose timers count whole milliseconds from the last that began (libuv's do): such a timer
+    comes up to a millisecond early, and who then finds nothing due and sets it again does so thousands of times."""
+    return math.ceil(delay_s * 1_000 + 1) / 1_000 if delay_s > 0 else 0
 
 
 def steady_clock() -> Callable[[], int]:

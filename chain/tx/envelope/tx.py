@@ -9,6 +9,7 @@ Source: proto/dchat/v1/tx.proto; docs/decisions/0005.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -402,6 +403,7 @@ class TxCache:
     COUNT_MAX: Final = 20_000  # what a full mempool and a block hold
     BYTES_MAX: Final = 128 * MIB  # as estimated: of what was decoded, which can be twenty times its bytes
     TX_BYTES, ENTRY_BYTES, PART_BYTES = 1_000, 400, 150
+    PARTS: Final = 256  # of which one leaves at once: a look for the oldest goes past all that left the dict's front
 
     __slots__ = ("_bytes", "_txs", "decoded")
 
@@ -420,7 +422,8 @@ class TxCache:
             tx.held = self._estimate(tx)
             self._bytes += tx.held
             while len(self._txs) > self.COUNT_MAX or self._bytes > self.BYTES_MAX:
-                self.drop(next(iter(self._txs)))
+                for oldest in list(islice(self._txs, max(1, self.COUNT_MAX // self.PARTS))):
+                    self.drop(oldest)
         return tx
 
     def drop(self, raw: bytes) -> None:

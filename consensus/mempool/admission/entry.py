@@ -17,7 +17,7 @@ ANSWERS_MAX: Final = 16  # who may wait for the verdict on one transaction; more
 @dataclass(frozen=True, slots=True)
 class PoolConfig:
     txs_max: int = 5_000  # some seconds of what four validators on two cores commit: more would only wait longer
-    wait_ms_max: int = 2_000  # that a door's transaction may have to wait at the recent pace; 0: only counts bound
+    wait_ms_max: int = 1_000  # that a door's transaction may have to wait at the recent pace; 0: only counts bound
     bytes_max: int = 32 * MIB
     tx_bytes_max: int = MIB
     sender_txs_max: int = 256  # bounds what one account's change makes us recheck
@@ -39,7 +39,7 @@ class Origin:
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """A transaction in the pool. peers: ids of those known to have it (kept by the gossip)."""
+    """A transaction in the pool. peers: bits, as of PeerBits, of those known to have it (kept by the gossip)."""
 
     key: bytes  # SHA-256 of the transaction
     tx: bytes
@@ -49,10 +49,36 @@ class Entry:
     origin: int
     payer: str  # whose share it takes
     proto_bytes: int  # its size in a block's data
-    peers: set[str]
+    peers: int
     number: int = 0  # its place in the order of admission; a replacement has that of the one before it
     again_ns: int = 0  # when the gossip offers it again to who should have it already
     offered_again: int = 0  # how often it has
+
+
+class PeerBits:
+    """A bit of its own for each peer that is here: which of them have a transaction is a number then, where a set of
+    ids took 216 bytes of each that waits, and a look of the collector."""
+
+    def __init__(self) -> None:
+        self._bits: dict[str, int] = {}
+        self._taken = 0
+
+    def of(self, peer_id: str) -> int:
+        """0: it is not here."""
+        return self._bits.get(peer_id, 0)
+
+    def take(self, peer_id: str) -> int:
+        """The lowest that is free; its own, if it has one."""
+        bit = self._bits.get(peer_id, 0)
+        if not bit:
+            bit = ~self._taken & (self._taken + 1)
+            self._bits[peer_id] = bit
+            self._taken |= bit
+        return bit
+
+    def give_back(self, peer_id: str) -> None:
+        """It left, and stands at no transaction."""
+        self._taken &= ~self._bits.pop(peer_id, 0)
 
 
 def data_bytes(tx_bytes: int) -> int:

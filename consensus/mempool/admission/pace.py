@@ -1,7 +1,8 @@
 """How fast blocks take transactions, and how many may therefore wait: admission promises a time, not only room.
 
 Measured is the pace while something waited: a calm chain commits few transactions because few come, and that says
-nothing about how many it could. Until the pace is known, and on a slow chain, FLOOR_TXS may wait.
+nothing about how many it could. Until the pace is known, and on a slow chain, FLOOR_TXS may wait. Where blocks are
+further apart than the time that is promised, what two of them take waits: less would make each smaller than the last.
 Source: docs/performance.md, Overload (what can be committed is admitted, the rest is told to try later).
 """
 
@@ -13,6 +14,7 @@ from typing import Final
 from consensus.formats.units import NS_PER_S
 
 FLOOR_TXS: Final = 1_000  # a burst of so many is taken in whatever the pace: about a second on the slowest machine
+BLOCKS_MIN: Final = 2  # as large as the largest of late: what the next takes is here, and what comes meanwhile
 WINDOW_NS: Final = 5 * NS_PER_S  # of time with waiting transactions: about ten full blocks
 
 
@@ -48,5 +50,6 @@ class CommitPace:
         self._since_ns = now_ns if still_waiting else None
 
     def waiting_max(self, wait_ms: int) -> int:
-        """How many transactions blocks take within `wait_ms`, FLOOR_TXS at least."""
-        return max(FLOOR_TXS, self.txs_per_second * wait_ms // 1_000)
+        """How many transactions blocks take within `wait_ms`; FLOOR_TXS and what BLOCKS_MIN blocks take at least."""
+        largest = max((txs for txs, _ in self._blocks), default=0)
+        return max(FLOOR_TXS, BLOCKS_MIN * largest, self.txs_per_second * wait_ms // 1_000)

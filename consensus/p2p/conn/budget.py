@@ -232,7 +232,7 @@ class PeerBudget:
         self._unearned = CpuShare(percent, burst_ms, time_s, held_s_max=LONG_HELD_S_MAX)
         self._waits_since: float | None = None  # for the common share
         self.cpu = CpuShare(config.cpu_percent, config.cpu_burst_ms, time_s)
-        self.held_s = 0.0  # how long it was not read from
+        self.held_s = 0.0  # how long it was not read from, for what it cost or what all cost
         self.unfinished_bytes = 0
         self.unasked_bytes = 0  # of these, what we did not ask for: what counts in the total of all peers
         self.useless_by_kind: Counter[str] = Counter()  # kinds are constants of ours
@@ -247,12 +247,17 @@ class PeerBudget:
     def useless(self, what: str, weight: int = 1) -> None:
         self.useless_by_kind[what] += weight
         self.shared.useless_by_kind[what] += weight
-        config, now = self.shared.config, self._time_s()
-        self._useless = max(0.0, self._useless - (now - self._useless_at) * config.useless_per_s) + weight
-        self._useless_at = now
-        if self._useless > config.useless_max and not self._is_spent:
+        self._useless, self._useless_at = self.useless_now + weight, self._time_s()
+        if self._useless > self.shared.config.useless_max and not self._is_spent:
             self._is_spent = True
             self._on_spent(f"sent too much that is of no use, last: {what}")
+
+    @property
+    def useless_now(self) -> float:
+        """What is not forgiven yet: above `useless_max` it is dropped. The counts by kind are of all time, and those of
+        an honest peer grow, too."""
+        forgiven = (self._time_s() - self._useless_at) * self.shared.config.useless_per_s
+        return max(0.0, self._useless - forgiven)
 
     def useful(self) -> None:
         self.useful_messages += 1

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 from consensus.formats.units import KIB, MIB
 from consensus.p2p.conn.base import ChannelDescriptor
-from consensus.p2p.conn.budget import SLICE_NS, PeerBudget
+from consensus.p2p.conn.budget import SLICE_NS, TICK_S, PeerBudget
 from consensus.p2p.conn.errors import ConnectionFault, LargerThanAsked, TooSlow
 from consensus.p2p.conn.packets import (
     CHANNEL_PING,
@@ -27,6 +27,7 @@ from consensus.p2p.conn.packets import (
     packet_bytes_max,
     packet_prefix,
 )
+from consensus.system.clock import not_before
 
 SEND_BYTES_MAX = 6 * MIB  # queued on all channels: what a peer that reads slowly can make us keep; one always fits
 SEND_BATCH_BYTES = 65_536  # what one turn writes before other work runs: some 0.2 ms of sealing
@@ -203,8 +204,9 @@ class MultiplexConnection:
         self._has_refused = False
         self._inbox = b""
         self._held = False  # reading is paused by us, and `go_on` will follow
-        self._held_since = 0.0
-        self._held_at_ping_s = 0.0  # of `_held_s`
+        self._held_since = self._held_for_s = 0.0  # when, and how long the budget wants it
+        self._unread_s = 0.0  # in all, also while it waited for its turn
+        self._held_at_ping_s = 0.0  # by `_held_s`
         self._pinged_s = 0.0
         self._next_ping_s = min(FIRST_PING_S, config.ping_interval_s)
         self._round_trips: deque[float] = deque(maxlen=ROUND_TRIPS)
@@ -324,7 +326,7 @@ class MultiplexConnection:
             if not rate_wait_s:
                 self._write_control()  # what the other side waits for before it gives us up; one for what was read
             self._pump_scheduled = True
-            self._loop.call_later(wait_s, self._pump)
+            self._loop.call_later(not_before(wait_s), self._pump)
             return
         if budget.is_named:
             self._write_batch()
@@ -468,14 +470,15 @@ class MultiplexConnection:
         """What the other side sent meanwhile is not late: it could not be read."""
         now = self._loop.time()
         held_s, self._held_since = now - self._held_since, now
-        self.budget.held_s += held_s
+        self._unread_s += held_s
+        self.budget.held_s += min(held_s, self._held_for_s)  # that the loop came late to it is not of its doing
         if self.budget.unfinished_bytes:
             for channel in self._channels.values():
                 channel.partial_since = min(now, channel.partial_since + held_s)
 
     def _held_s(self) -> float:
         """How long it was not read from, until now."""
-        return self.budget.held_s + (self._loop.time() - self._held_since if self._held else 0.0)
+        return self._unread_s + (self._loop.time() - self._held_since if self._held else 0.0)
 
     def _hold(self, wait_s: float) -> None:
         """Read no more; go on after `wait_s`, when it is this peer's turn."""
@@ -484,6 +487,7 @@ class MultiplexConnection:
             self._pipe.pause_reading()
         else:
             self._count_held()
+        self._held_for_s = wait_s + TICK_S if wait_s else 0.0
         if wait_s:
             self._shared.wait_for(self, wait_s)
         else:

@@ -30,8 +30,9 @@ class PeerStatus:
     connected_since_ns: int
     bytes_in: int
     bytes_out: int
-    held_s: float  # how long it was not read from, for what its messages cost
-    useless_messages: int  # by weight
+    held_s: float  # how long it was not read from, for what messages cost
+    useless_messages: int  # by weight, of all time
+    useless_now: float  # of these, what is not forgiven yet
     round_trip_s: float  # the least of the last pings; 0 until one was answered
 
 
@@ -130,6 +131,7 @@ class SwitchPeer:
             bytes_out=self.link.bytes_out,
             held_s=self.budget.held_s,
             useless_messages=self.budget.useless_by_kind.total(),
+            useless_now=self.budget.useless_now,
             round_trip_s=self.connection.told_round_trip_s,
         )
 

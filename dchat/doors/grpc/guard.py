@@ -24,6 +24,7 @@ import grpc.aio
 import structlog
 
 from consensus.formats.units import MIB
+from consensus.system.errors import traced
 from consensus.system.log_limit import LogLimit
 from dchat.config.models import GrpcSection
 from dchat.doors.reads.errors import BadQuestion, Busy, Flooding, NotServing, NotThere, NotYet
@@ -373,7 +374,7 @@ class Guard:
         self.counts[status.name] += 1
         context.set_code(status)
         if status is grpc.StatusCode.INTERNAL:
-            _limited.error("a call failed", client_at(context.peer()), error=repr(error), exc_info=error)
+            _limited.error("a call failed", client_at(context.peer()), error=repr(error), exc_info=traced(error))
             context.set_details("the node failed to answer; its log says why")
         else:
             context.set_details((str(error) or f"no answer within {self._timeout_s:g} s")[:DETAILS_LENGTH_MAX])

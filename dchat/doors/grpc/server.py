@@ -18,6 +18,7 @@ from grpc_health.v1._async import HealthServicer as AsyncHealthServicer  # publi
 from grpc_reflection.v1alpha import reflection
 
 from consensus.p2p.conn.address import parse_listen_address
+from consensus.system.errors import traced
 from consensus.system.handed import share_port
 from dchat.config.models import GrpcSection
 from dchat.doors.certificates import Certificates, Pem
@@ -48,25 +49,28 @@ class Health(AsyncHealthServicer):
 
 
 class Registered:
-    """Services are added to it as to a server. methods: `/dchat.v1.TxService/Broadcast` -> its handler."""
+    """Services are added to it as to a server. methods: `/dchat.v1.TxService/Broadcast` -> its handler.
+
+    The library is given handlers by service, not by method: for each method that it knows by itself a task waits for
+    calls, and each call, of whichever, would have it wait for all sixty anew.
+    """
 
     def __init__(self) -> None:
-        self._handlers: list[Any] = []
-        self._by_service: dict[str, Mapping[str, Any]] = {}
+        self._by_service: dict[str, dict[str, Any]] = {}
         self.methods: dict[str, Any] = {}
 
     def add_generic_rpc_handlers(self, handlers: Sequence[Any]) -> None:
-        self._handlers += handlers
+        """Generated code brings the same handlers in both ways: they are taken by the other one."""
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
-        self._by_service[service] = handlers
+        self._by_service[service] = dict(handlers)
         self.methods |= {f"/{service}/{name}": handler for name, handler in handlers.items()}
 
     def serve(self, server: Any) -> None:
         """Add all of them to a server."""
-        server.add_generic_rpc_handlers(self._handlers)
-        for service, handlers in self._by_service.items():
-            server.add_registered_method_handlers(service, handlers)
+        server.add_generic_rpc_handlers(
+            [grpc.method_handlers_generic_handler(service, handlers) for service, handlers in self._by_service.items()]
+        )
 
 
 class GrpcServer:
@@ -220,4 +224,4 @@ def server_options(options: GrpcSection, connections_max: int, *, shares_port: b
 
 def _tell_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("connections of the gRPC door are not counted any more", exc_info=error)
+        log.error("connections of the gRPC door are not counted any more", exc_info=traced(error))

@@ -85,6 +85,28 @@ def test_honest_networks_send_next_to_nothing_of_no_use(ours: int, parts: int) -
             )
 
 
+@pytest.mark.parametrize("ours", [4, 2, 0], ids=["ours", "mixed", "stock"])
+def test_honest_peers_of_a_height_that_lasts_stay_below_what_is_forgiven(ours: int) -> None:
+    """What they say again every two seconds counts, whether the height stands still or its block is not due yet: their
+    totals grow for ever, and what is held against them does not."""
+    mesh = ConsensusMesh(ours=ours)
+    mesh.network.full_mesh()
+    for node in mesh.nodes[:2]:
+        node.driver.paused = True
+    mesh.start()
+    config, levels, totals = BudgetConfig(), Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for _ in range(600):
+        mesh.clock.advance(1)
+        for node in mesh.nodes:
+            for peer in node.host.peers:
+                who, total = (node.host.id, peer.id), peer.useless_by_kind.total()
+                levels[who] = max(0, levels[who] + total - totals[who] - config.useless_per_s)
+                totals[who] = total
+                assert levels[who] <= config.useless_max / 10, peer.useless_by_kind
+    if ours == 4:
+        assert min(totals.values()) > config.useless_max, "the counts of all time say nothing of a peer's fault"
+
+
 def test_what_a_peer_can_make_us_remember_is_bounded() -> None:
     """audit 10: every message with every number that a peer may choose, some ten thousand of them."""
     mesh = ConsensusMesh()

@@ -36,7 +36,8 @@ def pace_of(*blocks: tuple[int, int]) -> CommitPace:
         pytest.param([(1_000, SECOND // 2), (1_000, SECOND)], 1_333, 2_666, id="two blocks"),
         pytest.param([(10, SECOND)], 10, FLOOR_TXS, id="a slow chain"),
         pytest.param([(9_000, SECOND)] + [(1_000, SECOND)] * 5, 1_000, 2_000, id="older than the window"),
-        pytest.param([(0, 3_600 * SECOND), (5_000, WINDOW_NS)], 1_000, 2_000, id="an hour without a block is past"),
+        pytest.param([(0, 3_600 * SECOND), (1_500, WINDOW_NS)], 300, 3_000, id="far apart: two blocks"),
+        pytest.param([(0, 3_600 * SECOND), (500, WINDOW_NS)], 100, FLOOR_TXS, id="an hour without a block is past"),
     ],
 )
 def test_what_may_wait_follows_the_pace_of_recent_blocks(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from consensus.formats.units import NS_PER_S
 from consensus.p2p.admission import BAN_FIRST_S, BAN_MAX_S, OFFENCE_FORGOTTEN_S, OFFENCES_MAX, Offences, ban_seconds
 from consensus.p2p.conn.base import PeerFault
-from consensus.p2p.conn.budget import SLICE_NS, BudgetConfig
+from consensus.p2p.conn.budget import SLICE_NS, TICK_S, TURN_NS, BudgetConfig
 from consensus.p2p.conn.connection import SEND_BYTES_MAX
 from consensus.p2p.conn.errors import ConnectionFault, TooSlow
 from consensus.p2p.conn.packets import PING, PONG
@@ -388,6 +388,35 @@ def test_useless_messages_leak(per_s: int, spent: bool) -> None:
             bench.budget.useless("part of no block")
         bench.loop.advance(1)
     assert bool(bench.spent) is spent
+
+
+def test_what_is_forgiven_is_not_held_against_a_peer() -> None:
+    bench = Bench()
+    for _ in range(1_000):
+        bench.budget.useless("holdings told exactly", 10)
+        assert bench.budget.useless_now == 10
+        bench.loop.advance(2)
+        assert bench.budget.useless_now == 0
+    assert bench.budget.useless_by_kind.total() == 10_000
+    assert not bench.spent
+
+
+def test_a_loop_that_comes_late_is_not_held_against_a_peer() -> None:
+    """A machine that is busy, or a turn that is others': it waits, unread, and no message of it cost much."""
+    bench = Bench(budget=BudgetConfig(cpu_percent=25, cpu_burst_ms=1, strangers_cpu_percent=0, unearned_cpu_percent=0))
+    bench.shared.spend_turn(TURN_NS)
+    bench.connection.feed(packet(0x22, b"x"))
+    bench.loop.now += 5
+    bench.loop.advance(0)
+    assert bench.delivered
+    assert bench.budget.held_s == 0
+    costly(bench)
+    flood(bench, packet(0x22, b"x") * 100)
+    for _ in range(20):
+        bench.loop.now += 5
+        bench.loop.advance(0)
+    assert len(bench.delivered) == 101
+    assert 0 < bench.budget.held_s <= 20 * TICK_S + 0.04, "ten milliseconds of work at a quarter of a core"
 
 
 def test_a_weight_counts_as_so_many() -> None:
