@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from types import TracebackType
 from typing import Final
 from urllib.parse import urlsplit
@@ -51,10 +52,17 @@ class RpcRefused(ProviderFailed):
 
 
 class RpcProvider:
-    """One node: `http://HOST:PORT`. Use as `async with`, or close it. Raises InvalidOptions."""
+    """One node: `http://HOST:PORT`. Use as `async with`, or close it. tls: how one at https:// is spoken to; None: by
+    the system's roots. server_name: what its certificate is for, where that is not the URL's. Raises InvalidOptions."""
 
     def __init__(
-        self, url: str, *, timeout_s: float = CALL_TIMEOUT_S, answer_bytes_max: int = ANSWER_BYTES_MAX
+        self,
+        url: str,
+        *,
+        timeout_s: float = CALL_TIMEOUT_S,
+        answer_bytes_max: int = ANSWER_BYTES_MAX,
+        tls: ssl.SSLContext | None = None,
+        server_name: str = "",
     ) -> None:
         if url.startswith("tcp://"):
             url = "http://" + url.removeprefix("tcp://")
@@ -66,6 +74,7 @@ class RpcProvider:
         if not fits or len(url) > URL_CHARACTERS_MAX or parts.query or parts.fragment:
             raise InvalidOptions(f"a provider is {quoted(url)}; expected http://HOST:PORT or https://HOST:PORT")
         self._url, self._timeout_s, self._answer_bytes_max = url, timeout_s, answer_bytes_max
+        self._tls, self._server_name = tls, server_name
         self._session: aiohttp.ClientSession | None = None
         self._calls = 0
         self.name = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # no password in what is said
@@ -114,7 +123,10 @@ class RpcProvider:
             headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
             timeout = aiohttp.ClientTimeout(total=self._timeout_s)
             self._session = aiohttp.ClientSession(headers=headers, timeout=timeout, auto_decompress=False)
-        async with self._session.post(self._url, data=body, allow_redirects=False) as response:
+        async with self._session.post(
+            self._url, data=body, allow_redirects=False, ssl=self._tls or True,
+            server_hostname=self._server_name or None,
+        ) as response:  # fmt: skip
             pieces, size = [], 0
             async for piece in response.content.iter_chunked(65_536):
                 pieces.append(piece)

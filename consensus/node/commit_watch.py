@@ -11,6 +11,7 @@ import structlog
 from consensus.abci.interface import CheckTxResponse
 from consensus.core.events import Elapsed
 from consensus.engine.interfaces import RoundListener, SavedBlock, SavedListener
+from consensus.system.errors import traced
 from consensus.system.tasks import Faults
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.vote import Proposal, Vote
@@ -46,7 +47,7 @@ class SafeListener:
             self._faults.failed(self.name, error, needed=self._needed)
             log.error(
                 "a listener failed; the chain goes on", listener=self.name, height=saved.height,
-                in_a_row=self._in_a_row, switched_off=self.is_off, exc_info=error,
+                in_a_row=self._in_a_row, switched_off=self.is_off, exc_info=traced(error),
             )  # fmt: skip
             return
         if self._in_a_row:
@@ -70,7 +71,9 @@ class SafeRoundListener:
             self._in_a_row += 1
             self._faults.failed(self.name, error)
             is_off = self._in_a_row >= FAILURES_MAX
-            log.error("a listener failed; the chain goes on", listener=self.name, switched_off=is_off, exc_info=error)
+            log.error(
+                "a listener failed; the chain goes on", listener=self.name, switched_off=is_off, exc_info=traced(error)
+            )
             return
         if recovers and self._in_a_row:
             self._in_a_row = 0

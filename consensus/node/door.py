@@ -23,6 +23,7 @@ from aiohttp import web
 
 from consensus.node.errors import TransactionRefused
 from consensus.node.node import Committed, Node
+from consensus.node.plain_http import PlainConnection, without_banner
 from consensus.state.results import ExecTxResult
 from crypto.hash import sha256
 
@@ -30,7 +31,7 @@ BODY_BYTES_MAX: Final = 1_024  # nothing has one
 WAITING_MAX: Final = 100  # clients whose transaction is under way
 CONNECTIONS_MAX: Final = 256  # each may be idle: when all are taken, the oldest goes for a newcomer
 IDLE_S: Final = 15.0  # between two requests
-NO_METHOD, INVALID_PARAMS, INTERNAL = -32_601, -32_602, -32_603  # JSON-RPC's
+INVALID_REQUEST, NO_METHOD, INVALID_PARAMS, INTERNAL = -32_600, -32_601, -32_602, -32_603  # JSON-RPC's
 
 CALLS: Final = {"status": (), "broadcast_tx_commit": ("tx",), "abci_query": ("data", "path")}
 
@@ -47,7 +48,8 @@ class Door:
         calls = {"status": self._status, "broadcast_tx_commit": self._broadcast, "abci_query": self._query}
         for name, call in calls.items():
             app.router.add_get(f"/{name}", call)
-        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=IDLE_S)
+        app.on_response_prepare.append(without_banner)
+        self._runner = web.AppRunner(app, access_log=None)
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -63,7 +65,7 @@ class Door:
         there = accepts.connections
         if len(there) >= CONNECTIONS_MAX and (oldest := there[0].transport) is not None:
             oldest.abort()
-        return accepts()
+        return PlainConnection(accepts, keepalive_timeout=IDLE_S, tell=_told)
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -168,7 +170,16 @@ def result(told: dict[str, Any]) -> web.Response:
 
 
 def failure(code: int, why: str, *, status: int = 500) -> web.Response:
-    return _reply({"jsonrpc": "2.0", "id": -1, "error": {"code": code, "message": why, "data": why}}, status=status)
+    return _reply(_error(code, why), status=status)
+
+
+def _told(status: int, why: str) -> dict[str, Any]:
+    """To what is no request."""
+    return _error(INVALID_REQUEST if status < 500 else INTERNAL, why)
+
+
+def _error(code: int, why: str) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": -1, "error": {"code": code, "message": why, "data": why}}
 
 
 def _reply(told: dict[str, Any], status: int = 200) -> web.Response:

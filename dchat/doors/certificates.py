@@ -1,11 +1,14 @@
 """A door's certificate: with its key, and who vouches for its clients; read again when a file is another.
 
 The files are looked at when a client comes, once in LOOK_S: whoever renews certificates only writes them. Ones that
-cannot be used are told of in the log, and those before them go on.
+cannot be used are told of in the log, and those before them go on; so does a certificate that holds, where the new one
+does not hold now.
 """
 
 from __future__ import annotations
 
+import datetime
+import math
 import ssl
 import threading
 import time
@@ -39,20 +42,26 @@ class Pem:
 class _Read:
     pem: Pem
     context: ssl.SSLContext
-    ends_at: float  # seconds since 1970
+    begins_at: float  # seconds since 1970
+    ends_at: float
     signs: tuple[tuple[int, ...], ...]
+
+    def holds(self, at: float) -> bool:
+        return self.begins_at <= at < self.ends_at
 
 
 class Certificates:
     """Of one door. cert: PEM chain; client_ca: PEM of who vouches for those who may call. Callable from any thread."""
 
     def __init__(
-        self, cert: Path, key: Path, client_ca: Path | None = None, *, now: Callable[[], float] = time.monotonic
-    ) -> None:
-        """Raises OSError, ValueError (ssl.SSLError is an OSError)."""
-        self._files, self._client_ca, self._now = (cert, key), client_ca, now
+        self, cert: Path, key: Path, client_ca: Path | None = None, *,
+        now: Callable[[], float] = time.monotonic, date: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        """date: seconds since 1970. Raises OSError, ValueError (ssl.SSLError is an OSError)."""
+        self._files, self._client_ca, self._now, self._date = (cert, key), client_ca, now, date
         self._lock = threading.Lock()
         self._refused: tuple[tuple[int, ...], ...] = ()
+        self._again_at = math.inf  # what was refused is looked at again then
         self._looked_at = now()
         self._read = self._load()
 
@@ -90,11 +99,15 @@ class Certificates:
 
     def _look(self) -> None:
         try:
-            signs = self._signs()
-            if signs in (self._read.signs, self._refused):
+            signs, date = self._signs(), self._date()
+            if signs == self._read.signs or (signs == self._refused and date < self._again_at):
                 return
-            self._refused = signs
-            self._read = self._load()
+            self._refused, self._again_at = signs, math.inf
+            read = self._load()
+            if self._read.holds(date) and not read.holds(date):
+                self._again_at = read.begins_at if date < read.begins_at else math.inf
+                raise ValueError(f"it holds from {_day(read.begins_at)} to {_day(read.ends_at)}")
+            self._read = read
         except (OSError, ValueError) as error:  # half of it is written yet, or it is wrong
             log.warning(
                 "certificates cannot be used: those before them go on", file=str(self._files[0]), why=str(error)
@@ -111,17 +124,18 @@ class Certificates:
         signs = self._signs()
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(*self._files)
+        load_pair(context, *self._files)
         client_ca = None
         if self._client_ca is not None:
-            client_ca = _bytes_of(self._client_ca)
+            client_ca = pem_bytes(self._client_ca)
             context.load_verify_locations(cadata=client_ca.decode("ascii"))
             context.verify_mode = ssl.CERT_REQUIRED
-        pem = Pem(_bytes_of(self._files[0]), _bytes_of(self._files[1]), client_ca)
-        ends_at = x509.load_pem_x509_certificate(pem.chain).not_valid_after_utc.timestamp()
+        pem = Pem(pem_bytes(self._files[0]), pem_bytes(self._files[1]), client_ca)
+        cert = x509.load_pem_x509_certificate(pem.chain)
         if self._signs() != signs:
             raise ValueError("a file was written meanwhile")
-        return _Read(pem, context, ends_at, signs)
+        begins_at, ends_at = cert.not_valid_before_utc.timestamp(), cert.not_valid_after_utc.timestamp()
+        return _Read(pem, context, begins_at, ends_at, signs)
 
 
 @dataclass(frozen=True)
@@ -149,7 +163,22 @@ class DoorCertificates:
         )
 
 
-def _bytes_of(path: Path) -> bytes:
+def load_pair(context: ssl.SSLContext, cert: Path, key: Path) -> None:
+    """Nobody is asked for a passphrase: at a terminal OpenSSL would, and consensus would wait. Raises OSError,
+    ValueError: it is under one."""
+
+    def ask() -> str:
+        raise ValueError(f"{key} is under a passphrase, and nobody is asked for it: write it without, of mode 0600")
+
+    context.load_cert_chain(cert, key, password=ask)
+
+
+def _day(at: float) -> str:
+    return f"{datetime.datetime.fromtimestamp(at, datetime.UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def pem_bytes(path: Path) -> bytes:
+    """What a file has, PEM_BYTES_MAX at most. Raises OSError; ValueError: it has more."""
     with path.open("rb") as file:
         data = file.read(PEM_BYTES_MAX + 1)
     if len(data) > PEM_BYTES_MAX:

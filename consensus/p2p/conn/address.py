@@ -187,6 +187,12 @@ def _parse_plain(text: str, *, empty_host: str = "") -> NodeAddress:
     rest = text.split("://", 1)[-1]
     peer_id = ""
     if "@" in rest:
+        before, _, behind = rest.rpartition("@")
+        if ":" in before and not is_node_id(before.partition("@")[0]):  # a password: no error says it
+            raise BadAddress(
+                f"address '***@{behind}': what stands before the host is not a node id: {NODE_ID_CHARS} lowercase hex "
+                "characters"
+            )
         peer_id, _, rest = rest.partition("@")
         if "@" in rest:
             raise BadAddress(f"address {text!r}: more than one '@'")

@@ -41,7 +41,7 @@ _limited = LogLimit(log, source_name="client")
 
 Act = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
 Handler = Callable[[web.Request], Awaitable[web.Response]]
-Process = Callable[[Mapping[str, Any]], dict[str, Any]]
+Process = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
 
 class AdminDesk:
@@ -141,10 +141,10 @@ class AdminDesk:
 
     async def _reload(self, said: Mapping[str, Any]) -> dict[str, Any]:
         _fields(said, {})
-        return self._process(self.reload)(said)
+        return await self._process(self.reload)(said)
 
     async def _log(self, said: Mapping[str, Any]) -> dict[str, Any]:
-        return self._process(self.set_log)(_fields(said, {"level": "", "levels": []}))
+        return await self._process(self.set_log)(_fields(said, {"level": "", "levels": []}))
 
     @staticmethod
     def _process(part: Process | None) -> Process:

@@ -17,6 +17,7 @@ from consensus.p2p.conn.address import ADDRESS_CHARS_MAX, NodeAddress, parse_add
 from consensus.p2p.conn.errors import AlreadyConnected, BadAddress, P2PError
 from consensus.p2p.conn.node_key import is_node_id
 from consensus.p2p.switch import Switch
+from dchat.doors.admin.proof import who_is_at
 from dchat.doors.reads.errors import BadQuestion
 
 HERE: Final = "here"
@@ -40,15 +41,17 @@ class Known(NamedTuple):
 
 
 class Dialed(NamedTuple):
-    """How it went with one. reason: why there is no connection; empty: there is."""
+    """How it went with one. reason: why it is not connected at that address; empty: it is. kept: it is redialed."""
 
     id: str
     address: str
     reason: str
+    kept: bool = False
 
     def json(self) -> dict[str, Any]:
         return {
-            "peer_id": self.id, "address": self.address, "connected": not self.reason, "reason": self.reason or None
+            "peer_id": self.id, "address": self.address, "connected": not self.reason,
+            "reason": self.reason or None, "kept": self.kept,
         }  # fmt: skip
 
 
@@ -154,6 +157,22 @@ class AdminPeers:
         except BadAddress as error:
             raise BadQuestion(str(error)) from None
 
+    async def _why_not_there(self, address: NodeAddress) -> str:
+        """Of a peer that is connected, by whatever address: why this is none of it; empty: it is."""
+        peer = self._switch.peer(address.id)
+        if peer is None or (peer.is_outbound and peer.remote_address == address.host_port):
+            return ""
+        way = "by our dial" if peer.is_outbound else "by its own"
+        here = f"{address.id} is connected already ({way}, {peer.remote_address}), and"
+        try:
+            async with asyncio.timeout(DIAL_S):
+                found = await who_is_at(address)
+        except P2PError as error:
+            return f"{here} not at this address: {error}"
+        except TimeoutError:
+            return f"{here} nobody answered at this address within {DIAL_S:g} s"
+        return "" if found == address.id else f"{here} at this address is {found}"
+
     async def _dial(self, address: NodeAddress, *, keep: bool) -> Dialed:
         switch, reason = self._switch, ""
         if address.id == switch.id:
@@ -164,11 +183,12 @@ class AdminPeers:
             async with asyncio.timeout(DIAL_S):
                 await switch.dial(address, persistent=True)
         except AlreadyConnected as error:
-            reason = "" if switch.is_connected(address.id) else str(error)
+            reason = await self._why_not_there(address) if switch.is_connected(address.id) else str(error)
+            keep = keep and not reason  # else it would be redialed there for ever
         except P2PError as error:
             reason = str(error)
         except TimeoutError:
             reason = f"no peer within {DIAL_S:g} s"
         if keep:
             switch.add_persistent_peer(address)
-        return Dialed(address.id, str(address), reason)
+        return Dialed(address.id, str(address), reason, keep)

@@ -13,18 +13,19 @@ from __future__ import annotations
 import asyncio
 import errno
 import functools
-import logging
 import socket
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
 
 from consensus.formats.units import MIB
+from consensus.node.plain_http import PlainConnection
+from consensus.system.errors import traced
 from consensus.system.handed import Handed
 from consensus.system.log_limit import LogLimit
+from consensus.system.machine import last_words
 from consensus.system.tasks import Faults
 from dchat.doors.certificates import Certificates
 from dchat.doors.kept.at_once import AtOnce
@@ -50,21 +51,7 @@ log = structlog.get_logger(__name__)
 _limited = LogLimit(log, source_name="client")
 
 
-class _Quiet(logging.Handler):
-    """aiohttp's own lines, a traceback for each request that is none, are a client's to cause: at a rate."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
-        _limited.info("an HTTP connection failed", "any", what=record.msg, error=repr(error)[:200])
-
-
-def quiet_logger() -> logging.Logger:
-    logger = logging.Logger("aiohttp.server", logging.WARNING)
-    logger.addHandler(_Quiet())
-    return logger
-
-
-class Connection(web.RequestHandler):
+class Connection(PlainConnection):
     """One connection, as the gate sees it."""
 
     def __init__(
@@ -73,29 +60,20 @@ class Connection(web.RequestHandler):
         client: str,
         manager: web.Server,
         *,
-        too_long_status: int = 400,
         at_once: AtOnce | None = None,
         **options: Any,
     ) -> None:
-        """too_long_status: what is answered to a header that has more bytes than are read. at_once: answers what it
-        can before the server is asked."""
-        self._too_long_status, self._at_once = too_long_status, at_once
+        """at_once: answers what it can before the server is asked."""
+        self._at_once = at_once
         self._is_amid = False  # the server's parser may have a part of a request
         self._host = ""  # of who is connected, once it is asked for
-        super().__init__(manager, loop=asyncio.get_running_loop(), **options)
+        super().__init__(manager, **options)
         self.gate, self.client = gate, client
         self.was_made, self.counts = False, True
         self.requests = 0  # that are being served: 0 or 1
         self.unread = 0  # bytes of its answer when last looked at
         self.cut_at = 0.0  # loop time; 0: nothing waits to be read
         self.is_patient = False  # whether it reads is looked after elsewhere
-
-    def handle_error(
-        self, request: Any, status: int = 500, exc: BaseException | None = None, message: str | None = None
-    ) -> web.StreamResponse:
-        if isinstance(exc, LineTooLong):
-            status = self._too_long_status
-        return super().handle_error(request, status, exc, message)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -238,7 +216,9 @@ class Gate:
                 await work()
             except Exception as error:
                 self._faults.failed(name, error, needed=True)
-                log.error("a part of a door failed and begins anew", part=name, exc_info=error)
+                log.error(
+                    "a part of a door failed and begins anew", part=name, why=last_words(error), exc_info=traced(error)
+                )
             await asyncio.sleep(AGAIN_S)
             self._faults.recovered(name)
 

@@ -62,8 +62,10 @@ def ref(name: str) -> Schema:
 PEER: Final = table({
     "id": TEXT, "moniker": TEXT, "remote_address": TEXT, "listen_address": TEXT, "version": TEXT,
     "direction": {"type": "string", "enum": ["outbound", "inbound"]}, "persistent": TRUTH, "connected_since": TIME,
-    "bytes_in": COUNT, "bytes_out": COUNT, "held_seconds": said(NUMBER, "not read from, for what it cost"),
-    "useless_messages": COUNT, "round_trip_seconds": maybe(NUMBER),
+    "bytes_in": COUNT, "bytes_out": COUNT, "held_seconds": said(NUMBER, "not read from, for what messages cost"),
+    "useless_messages": said(COUNT, "of all time, weighed; an honest peer's grow, too"),
+    "useless_now": said(COUNT, "of these, what is not forgiven yet; it is dropped above [p2p] useless_messages"),
+    "round_trip_seconds": maybe(NUMBER),
 })  # fmt: skip
 
 BACKUPS: Final = table({
@@ -265,7 +267,7 @@ def paths() -> dict[str, Schema]:
 
 KEY: Final = "adminKey"
 _KEEP: Final = said(TRUTH, "and redial it until options are loaded again")
-_DIALED: Final = table({"peer_id": TEXT, "address": TEXT, "connected": TRUTH, "reason": maybe(TEXT)})
+_DIALED: Final = table({"peer_id": TEXT, "address": TEXT, "connected": TRUTH, "reason": maybe(TEXT), "kept": TRUTH})
 KNOWN: Final = table({
     "node_id": TEXT, "known": COUNT, "peers": many(table({
         "id": TEXT, "partition": {"type": "string", "enum": ["here", "away"]}, "address": maybe(TEXT), "named": TRUTH,

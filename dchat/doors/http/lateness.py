@@ -27,6 +27,8 @@ PATIENCE_S: Final = 10.0  # a node that starts has no peers for a moment
 AGAIN_S: Final = 60.0  # the first time; then twice as long, and so on
 AGAIN_MAX_S: Final = 3_600.0
 
+NO_BLOCK: Final = "no block for "  # `dchat validator recover` knows a late block by it
+
 log = structlog.get_logger(__name__)
 
 
@@ -44,9 +46,9 @@ def why_no_block(
             return None  # no transaction waits
         late_s = age_s - config.create_empty_blocks_interval_ms / MS_PER_S
     if late_s > min(limit_s, max(LEAST_S, 2 * rounds_s(config, 1))) and (missing := _lacks_votes(rounds)):
-        return f"no block for {int(age_s)} s: {missing}"
+        return f"{NO_BLOCK}{int(age_s)} s: {missing}"
     if late_s > min(limit_s, max(LEAST_S, rounds_s(config, ROUNDS))):
-        return f"no block for {int(age_s)} s: height {rounds.height} is in round {rounds.round}"
+        return f"{NO_BLOCK}{int(age_s)} s: height {rounds.height} is in round {rounds.round}"
     return None
 
 

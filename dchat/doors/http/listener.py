@@ -20,11 +20,13 @@ import structlog
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from consensus.node.plain_http import as_error, without_banner
+from consensus.system.errors import traced
 from consensus.system.log_limit import LogLimit
 from consensus.system.tasks import Faults
 from dchat.config.models import HttpSection
 from dchat.doors.certificates import Certificates
-from dchat.doors.http.connections import Connection, Gate, quiet_logger
+from dchat.doors.http.connections import Connection, Gate
 from dchat.doors.kept.answers import ASK_AGAIN, DECIDED, KeptAnswers, Lasting, has_already, tag_of
 from dchat.doors.kept.at_once import AtOnce
 from dchat.doors.metrics.exposition import Registry
@@ -88,11 +90,14 @@ class Listener(ABC):
         self._runners: list[web.AppRunner] = []
         self.leaves = ""  # why nothing is answered any more
         self._answering: dict[asyncio.Task[Any], Connection] = {}
-        self._quiet = quiet_logger()
 
     @abstractmethod
     async def answer_to(self, request: web.Request, handler: Handler, client: str) -> web.StreamResponse:
         """One request within the door's limits, its failures as the door tells them. Raises Flooding: cut it."""
+
+    def tell(self, status: int, why: str) -> object:
+        """What is answered to what is no request: a document of JSON, as the door's other errors have it."""
+        return as_error(status, why)
 
     async def listen(
         self,
@@ -126,9 +131,9 @@ class Listener(ABC):
             "lingering_time": BODY_S,
             "read_bufsize": LINE_BYTES_MAX,
             "auto_decompress": False,
-            "access_log": None,
-            "logger": self._quiet,
             "too_long_status": bounds.too_long_status,
+            "tell": self.tell,
+            "told_with": READER_HEADERS if tls is None else {**READER_HEADERS, **dict([STRICT])},
             "at_once": AtOnce(kept, self._rate, lambda said: is_named(names, said)) if kept is not None else None,
         }
 
@@ -191,10 +196,10 @@ class Listener(ABC):
             connection.requests -= 1
 
 
-async def _guard_reader(_: web.Request, response: web.StreamResponse) -> None:
+async def _guard_reader(request: web.Request, response: web.StreamResponse) -> None:
     """What a browser is told that was led here: answers are data, of this door alone. What says more keeps it, but for
     what the server is built with."""
-    response.headers.pop("Server", None)
+    await without_banner(request, response)
     for name, value in READER_HEADERS.items():
         response.headers.setdefault(name, value)
 
@@ -320,7 +325,7 @@ class HttpListener(Listener):
         except TimeoutError:
             return web.json_response({"error": "no answer in time"}, status=504)
         except Exception as error:
-            _limited.error("a request failed", request.path[:64], error=repr(error), exc_info=error)
+            _limited.error("a request failed", request.path[:64], error=repr(error), exc_info=traced(error))
             return web.json_response({"error": "the node failed to answer; its log says why"}, status=500)
 
 

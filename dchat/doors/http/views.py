@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from consensus.p2p.conn.peer import PeerStatus
 from consensus.p2p.switch import Switch
 from consensus.sync.progress import SyncProgress
 from consensus.system.tasks import Faults
+from consensus.types.validators import ValidatorSet
 from crypto.hash import sha256
 from dchat.doors.http.described import BLOCKS_MAX
 from dchat.doors.http.lateness import why_no_block
@@ -53,10 +54,19 @@ class Me:
     node_id: str
     validator: Callable[[], bytes]  # its consensus address, which can change; empty: this node does not validate
     started_monotonic_ns: int
+    other_keys: Callable[[], Iterable[bytes]] = tuple  # addresses of keys that it had, or is known by already
 
     @property
     def validator_address(self) -> bytes:
         return self.validator()
+
+    def address_in(self, validators: ValidatorSet) -> bytes:
+        """Under which this validator is in a set of any height; empty: it is none there. A set has one of its keys, and
+        the sets around a change of keys have another than the one that signs now."""
+        now = self.validator()
+        if now and validators.index_of(now) is None:
+            return next((other for other in self.other_keys() if validators.index_of(other) is not None), b"")
+        return now
 
 
 @dataclass
@@ -221,7 +231,7 @@ class Views:
     @property
     def voting_power(self) -> int:
         validators = self.driver.state.validators
-        index = validators.index_of(self.me.validator_address) if self.me.validator_address else None
+        index = validators.index_of(self.me.address_in(validators))
         return 0 if index is None else validators.powers[index]
 
     def status(self) -> dict[str, Any]:
@@ -432,6 +442,7 @@ def peer_json(peer: PeerStatus) -> dict[str, Any]:
         "bytes_out": peer.bytes_out,
         "held_seconds": round(peer.held_s, 3),
         "useless_messages": peer.useless_messages,
+        "useless_now": round(peer.useless_now),
         "round_trip_seconds": round(peer.round_trip_s, 6) or None,
     }
 

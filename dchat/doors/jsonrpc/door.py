@@ -21,6 +21,7 @@ import structlog
 from aiohttp import web
 
 from consensus.formats.json_text import Json
+from consensus.system.errors import traced
 from consensus.system.log_limit import LogLimit
 from consensus.system.tasks import Faults
 from dchat.config.models import RpcSection
@@ -135,6 +136,10 @@ class JsonRpcDoor(Listener):
         self._share, self._reading, self._sockets = share, reading, sockets
         self._bodies, self._cors = Room("JSON-RPC requests", BODIES_BYTES_MAX), Cors(options.cors_allowed_origins)
 
+    def tell(self, status: int, why: str) -> object:
+        error = RpcError(INVALID_REQUEST if status < 500 else INTERNAL_ERROR, why)
+        return {"jsonrpc": "2.0", "error": error.form()}
+
     async def start(self, host: str, port: int) -> int:
         """Returns the port. Raises OSError. Where other machines reach it, it may be called by any name."""
         names = allowed_hosts(host, self.options.allowed_hosts if is_loopback(host) else ["*"])
@@ -160,11 +165,11 @@ class JsonRpcDoor(Listener):
 
     async def answer_to(self, request: web.Request, handler: Handler, client: str) -> web.StreamResponse:
         began = int(time.time())
-        if (preflight := self._cors.preflight(request)) is not None:
-            return preflight
         try:
             self._rate.take(client)
             check_host(request)
+            if (preflight := self._cors.preflight(request)) is not None:
+                return preflight
             answer = await handler(request)
         except (Flooding, ConnectionError):
             raise
@@ -179,7 +184,7 @@ class JsonRpcDoor(Listener):
         except web.HTTPException as error:
             answer = web.Response(status=error.status, text=f"{error.reason}\n")
         except Exception as error:
-            _limited.error("a request failed", request.path[:64], error=repr(error), exc_info=error)
+            _limited.error("a request failed", request.path[:64], error=repr(error), exc_info=traced(error))
             answer = error_response(NO_ID, RpcError(INTERNAL_ERROR, TEXT_OF_FAULT, status=500))
         if not answer.prepared:
             answer.headers["X-Server-Time"] = str(began)
@@ -348,7 +353,7 @@ class JsonRpcDoor(Listener):
         except TimeoutError:
             raise RpcError(INTERNAL_ERROR, "no answer in time") from None
         except Exception as error:
-            _limited.error("a call failed", method.name, error=repr(error), exc_info=error)
+            _limited.error("a call failed", method.name, error=repr(error), exc_info=traced(error))
             raise RpcError(INTERNAL_ERROR, TEXT_OF_FAULT) from None
         self.answered[method.name, "ok"] += 1
         return text

@@ -27,6 +27,7 @@ from consensus.queries.matching import Query
 from consensus.queries.syntax import Kind as ArgumentKind
 from consensus.queries.syntax import Operator
 from consensus.state.cursors import Cursor
+from consensus.system.errors import traced
 from consensus.system.log_limit import LogLimit
 from dchat.doors.jsonrpc.events import KEPT, KIND_KEY, OF_ROUNDS, Happening, OfBlock
 from dchat.doors.jsonrpc.params import Arg, Kind
@@ -501,7 +502,7 @@ class Hub:
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            log.error("a subscription failed", query=one.text, exc_info=error)
+            log.error("a subscription failed", query=one.text, exc_info=traced(error))
             one.end("the node failed; its log says why")
 
     async def _tell_of(self, one: Subscription, height: int, after: Cursor | None, skip: int) -> tuple[int, bool]:

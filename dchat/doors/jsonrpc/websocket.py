@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from aiohttp import WSMsgType, web
 
+from consensus.system.errors import traced
 from consensus.system.log_limit import LogLimit
 from dchat.doors.http.connections import Connection
 from dchat.doors.http.listener import connection_of, remote_of
@@ -168,7 +169,7 @@ class Sockets:
         except Flooding:
             raise
         except Exception as error:
-            _limited.error("a WebSocket failed", socket.client, error=repr(error), exc_info=error)
+            _limited.error("a WebSocket failed", socket.client, error=repr(error), exc_info=traced(error))
         finally:
             self.open.discard(socket)
             if not self.open:

@@ -14,10 +14,15 @@ import aiohttp
 import pytest
 from click.testing import CliRunner
 
+from consensus.p2p.conn.address import parse_address
 from dchat.audit.trail import Entry, Trail
 from dchat.cli.main import dchat
+from dchat.devnet.leases import free_ports
 from dchat.doors.admin.keys import AdminKeys, KeyFile, KeysError
+from dchat.home.sockets import own_socket
 from tests.support.node.running import Running, running_node
+from tests.support.p2p.peers import Node as PeerNode
+from tests.support.p2p.peers import running, until
 
 PATHS = ("peers/connect", "peers/bridge", "reload", "log")
 NOBODY = f"{'ab' * 20}@127.0.0.1:1"
@@ -103,6 +108,29 @@ async def test_each_call_is_in_the_audit_log_with_its_caller(node: Running) -> N
     assert key not in (home_of(node) / "audit.log").read_text()
 
 
+async def test_of_a_peer_that_is_connected_an_address_is_looked_at(node: Running) -> None:
+    """What is kept unseen is redialed for ever, the day that the peer is gone."""
+    key, switch = add_key(node, "ops"), node.node.switch
+    other, third = (PeerNode(name, network=node.network.chain_id) for name in ("other", "third"))
+    async with running(other, third):
+        await other.switch.dial(parse_address(f"{switch.id}@127.0.0.1:{switch.listen_port}"))
+        await until(lambda: switch.is_connected(other.id))
+        for address, why in (
+            (f"{other.id}@127.0.0.1:{free_ports(1)[0].p2p}", "not at this address"),
+            (f"{other.id}@127.0.0.1:{third.switch.listen_port}", f"at this address is {third.id}"),
+        ):
+            status, told = await call(node, "peers/connect", {"address": address, "keep": True}, key=key)
+            assert (status, told["connected"], told["kept"]) == (200, False, False), told
+            assert why in told["reason"]
+            assert "is connected already (by its own, 127.0.0.1:" in told["reason"]
+        assert not switch.config.persistent_peers
+        for keep in (False, True):  # it came by itself: what it listens at is looked at
+            told = (await call(node, "peers/connect", {"address": other.address, "keep": keep}, key=key))[1]
+            assert (told["connected"], told["reason"], told["kept"]) == (True, None, keep), told
+        assert [*switch.config.persistent_peers] == [other.address]
+        assert switch.is_connected(other.id), "it was left as it was"
+
+
 async def test_nothing_is_done_that_cannot_be_recorded(node: Running) -> None:
     key = add_key(node, "ops")
     (home_of(node) / "audit.log").chmod(0o644)
@@ -166,6 +194,24 @@ async def test_who_owns_the_home_needs_no_key_and_nobody_else_opens_its_socket(n
         async with http.post("http://node/admin/reload", json={}) as answer:
             assert (answer.status, "starts still" in await answer.text()) == (503, True), "no process is around it here"
     assert {entry.details["caller"] for entry in lines(node, "admin call")} == {f"uid {os.getuid()}"}
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o777])
+async def test_a_socket_is_its_owners_alone_and_the_processs_umask_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int
+) -> None:
+    """A folder that a thread made while the umask was another's had no x, and nothing could be written into it."""
+    path = tmp_path / "run" / "admin.sock"
+    path.parent.mkdir(mode=0o755)
+    before = os.umask(umask)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "umask", lambda _: pytest.fail("it is the whole process's"))
+            made = own_socket(path)
+    finally:
+        os.umask(before)
+    made.close()
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 async def test_a_node_that_stops_leaves_no_socket(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ async def test_every_route_is_in_it_and_answers_as_it_says(tmp_path: Path) -> No
 PEER = PeerStatus(
     id="ab" * 20, moniker="m", remote_address="1.2.3.4:5", listen_address="tcp://1.2.3.4:5", version="0.1.0",
     is_outbound=True, is_persistent=False, connected_since_ns=1_700_000_000_000_000_000, bytes_in=1, bytes_out=2,
-    held_s=0.5, useless_messages=0, round_trip_s=0.01,
+    held_s=0.5, useless_messages=9, useless_now=0.5, round_trip_s=0.01,
 )  # fmt: skip
 BACKED_UP = pb.BackupStatus(last_height=5, last_time_ns=10**18, last_bytes=7, next_time_ns=10**18, made=1)
 STORED = pb.StorageStatus(

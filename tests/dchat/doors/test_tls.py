@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import ssl
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import aiohttp
+import click
 import pytest
 from click.testing import CliRunner
+from cryptography.hazmat.primitives import serialization
 from structlog.testing import capture_logs
 
+from crypto.bech32 import encode_address
 from dchat.cli.main import dchat
 from dchat.client.client import Client
 from dchat.client.nodes.tls import Tls
+from dchat.config import Config
 from dchat.doors.certificates import Certificates
+from dchat.home.errors import HomeError
+from dchat.home.home import Home
+from dchat.node.preflight import check_options
 from tests.support.node.certificates import Authority, Files
 from tests.support.node.running import Running, running_node
 
@@ -130,6 +140,120 @@ async def test_our_own_door_is_known_by_its_certificate_and_another_by_who_vouch
 
 
 @pytest.mark.network
+@pytest.mark.parametrize("command", ["doctor --for 1s", "top --once"])
+async def test_our_own_node_is_looked_at_over_tls_too(tmp_path: Path, command: str) -> None:
+    """It was asked without TLS, or held against the system's roots: there was no way to look at it."""
+    async with guarded(tmp_path, mutual=False) as made:
+        home = made.running.network.home_of(made.running.network.nodes[0])
+        told = await asyncio.to_thread(CliRunner().invoke, dchat, ["--home", str(home), *command.split()])
+        assert told.exit_code in (0, 1), told.output  # 1: of one validator the baseline fails
+        assert "no node answers" not in told.output
+        assert "not vouched for" not in told.output
+        assert made.running.network.chain_id in told.output or '"healthy"' in told.output
+
+
+@pytest.mark.network
+async def test_our_own_node_is_asked_over_tls_by_its_certificate(tmp_path: Path) -> None:
+    """Whatever is asked over gRPC said that the node was away, until the root was named."""
+    async with guarded(tmp_path, mutual=False) as made:
+        home, address = made.running.network.home_of(made.running.network.nodes[0]), made.running.grpc
+
+        async def typed(*words: str) -> tuple[int, str]:
+            told = await asyncio.to_thread(CliRunner().invoke, dchat, ["--home", str(home), *words])
+            return told.exit_code, told.output
+
+        for words in (["status"], ["status", "--node", address], ["status", "--tls"], ["query", "block", "1"]):
+            code, said = await typed(*words)
+            assert code == 0, said
+        code, said = await typed("status", "--node", address.replace("127.0.0.1", "localhost"))
+        assert code == 4, said  # another name may be another's door
+        await asyncio.to_thread(shutil.copyfile, made.root.vouch("another.example").cert, made.door.cert)
+        code, said = await typed("status")
+        assert code == 4, said
+
+
+@pytest.mark.network
+async def test_our_own_node_that_asks_who_calls_is_told_by_a_certificate_alone(tmp_path: Path) -> None:
+    async with guarded(tmp_path, mutual=True) as made:
+        home, caller = made.running.network.home_of(made.running.network.nodes[0]), made.root.vouch("caller.example")
+        named = ["--tls-cert", str(caller.cert), "--tls-key", str(caller.key)]
+        told = await asyncio.to_thread(CliRunner().invoke, dchat, ["--home", str(home), "status", *named])
+        assert told.exit_code == 0, told.output
+        told = await asyncio.to_thread(CliRunner().invoke, dchat, ["--home", str(home), "status"])
+        assert told.exit_code == 4, told.output
+
+
+# By command: what is typed to another node, whose doors ask who calls. {http}, {rpc}: URLs; {grpc}: an address.
+TO_ANOTHER: Final = {
+    "debug autopsy": "debug autopsy {grpc} --node {named}",
+    "debug dump": "debug dump --url {http}",
+    "doctor": "doctor --for 1s --url {http}",
+    "export-user-data": "export-user-data {account} --output {folder}/of-one.json --url {http} --node {grpc}",
+    "health": "health --url {http}",
+    "light follow": "light follow --once --genesis {genesis} --primary {rpc} --witness {grpc}",
+    "network peer-list": "network peer-list --url {http}",
+    "network stats": "network stats --url {http}",
+    "query block": "query block 1 --node {grpc}",
+    "status": "status --node {grpc}",
+    "top": "top --once --url {http}",
+    "validator recover": "validator recover --url {http}",
+    "why": "why 2 --url {http}",
+}
+HOW: Final = {"--tls", "--tls-root", "--tls-cert", "--tls-key", "--tls-name"}
+ANSWERED: Final = {"doctor": (0, 1)}  # by exit codes, where not 0 alone: of one validator the baseline fails
+PLACES: Final = {"--url", "--node", "--primary", "--witness"}
+
+
+def commands_of(group: click.Command, context: click.Context, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command, by how it is typed."""
+    if not isinstance(group, click.Group):
+        yield path, group
+        return
+    for name in group.list_commands(context):
+        one = group.get_command(context, name)
+        assert one is not None
+        yield from commands_of(one, click.Context(one, parent=context, info_name=name), f"{path} {name}".strip())
+
+
+def test_every_command_that_names_a_node_says_how_it_is_spoken_to() -> None:
+    seen = 0
+    for path, command in commands_of(dchat, click.Context(dchat)):
+        options = {word for param in command.params for word in param.opts}
+        if options & PLACES:
+            seen += 1
+            assert options >= HOW, path
+    assert seen > 100
+
+
+@pytest.mark.network
+async def test_commands_speak_to_another_node_that_asks_who_calls(tmp_path: Path) -> None:
+    """`doctor` and `why` had no word for it, and the light client's was not heard over JSON-RPC."""
+    async with guarded(tmp_path, mutual=True) as made:
+        ours, network = made.root.vouch("operator"), made.running.network
+        places = {
+            "http": made.doors["http"].removesuffix("/health"), "rpc": made.doors["rpc"].removesuffix("/health"),
+            "grpc": made.running.grpc, "named": made.running.grpc.replace("127.0.0.1", "localhost"),
+            "account": encode_address(made.running.account("alice").address), "folder": tmp_path,
+            "genesis": network.home_of(network.nodes[0]) / "config" / "genesis.json",
+        }  # fmt: skip
+        how = ["--tls-root", made.root.file, "--tls-cert", ours.cert, "--tls-key", ours.key, "--tls-name", NAME]
+        home = tmp_path / "elsewhere"
+        assert CliRunner().invoke(dchat, ["--home", str(home), "init", "--no-genesis"]).exit_code == 0
+
+        async def typed(line: str, *words: object) -> tuple[int, str]:
+            told = await asyncio.to_thread(
+                CliRunner().invoke, dchat, ["--home", str(home), *line.format(**places).split(), *map(str, words)]
+            )
+            return told.exit_code, told.output
+
+        for command, line in TO_ANOTHER.items():
+            code, said = await typed(line, *how)
+            assert code in ANSWERED.get(command, (0,)), (command, said)
+            code, said = await typed(line, *how[:2], *how[-2:])
+            assert code not in ANSWERED.get(command, (0,)), (command, said)
+
+
+@pytest.mark.network
 async def test_browsers_are_told_that_answers_are_data_of_this_door_alone(tmp_path: Path) -> None:
     """And no page of another origin may read: there are no CORS headers."""
     async with guarded(tmp_path, mutual=False) as made:
@@ -160,3 +284,51 @@ def test_files_are_looked_at_once_a_second_and_what_is_wrong_is_said_once(tmp_pa
             now[0] += 1
             assert made.pem is second
     assert [line["event"] for line in said] == ["certificates cannot be used: those before them go on"]
+
+
+@pytest.mark.parametrize(
+    ("days", "is_taken_later"), [((-2.0, -1.0), False), ((0.5, 2.0), True)], ids=["expired", "early"]
+)
+def test_a_renewed_certificate_that_does_not_hold_now_replaces_none_that_does(
+    tmp_path: Path, days: tuple[float, float], is_taken_later: bool
+) -> None:
+    root, now, began = Authority(tmp_path, "root"), [0.0], time.time()
+    files = root.vouch(NAME)
+    made = Certificates(files.cert, files.key, now=lambda: now[0], date=lambda: began + now[0])
+    before = made.pem
+    root.vouch(NAME, days=days)
+    with capture_logs() as said:
+        for _ in range(3):
+            now[0] += 1
+            assert made.pem is before
+    assert [line["why"].startswith("it holds from 20") for line in said] == [True], "and it is said once"
+    now[0] = 0.6 * 86_400
+    assert (made.pem is not before) is is_taken_later
+
+
+def test_a_renewed_certificate_replaces_one_that_does_not_hold_whatever_its_own_dates(tmp_path: Path) -> None:
+    root, now = Authority(tmp_path, "root"), [0.0]
+    files = root.vouch(NAME, days=(-3.0, -2.0))
+    made = Certificates(files.cert, files.key, now=lambda: now[0])
+    before = made.pem
+    root.vouch(NAME, days=(-2.0, -1.0))
+    now[0] += 1
+    assert made.pem is not before
+
+
+def test_nobody_is_asked_for_the_passphrase_of_a_key(tmp_path: Path) -> None:
+    """audit 81: OpenSSL asked at the terminal, in the process whose loop votes."""
+    root, now = Authority(tmp_path, "root"), [0.0]
+    files = root.vouch(NAME)
+    made = Certificates(files.cert, files.key, now=lambda: now[0])
+    before = made.pem
+    plain = serialization.load_pem_private_key(files.key.read_bytes(), None)
+    hidden = serialization.BestAvailableEncryption(b"xyzzy")
+    files.key.write_bytes(plain.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, hidden))
+    now[0] += 1
+    with capture_logs() as said:
+        assert made.pem is before
+    assert "is under a passphrase, and nobody is asked for it" in said[0]["why"]
+    config = Config.model_validate({"tls": {"cert_file": str(files.cert), "key_file": str(files.key)}})
+    with pytest.raises(HomeError, match="is under a passphrase, and nobody is asked for it"):
+        check_options(Home.of(tmp_path, config), config)

@@ -19,6 +19,9 @@ class Files:
     key: Path
 
 
+DAYS = (-1.0, 1.0)
+
+
 class Authority:
     """One root. Its files lie in `folder`."""
 
@@ -30,12 +33,12 @@ class Authority:
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(self._cert.public_bytes(serialization.Encoding.PEM))
 
-    def vouch(self, name: str, *addresses: str) -> Files:
-        """For a host or a client of that name. addresses: IP addresses of it too."""
+    def vouch(self, name: str, *addresses: str, days: tuple[float, float] = DAYS) -> Files:
+        """For a host or a client of that name. addresses: IP addresses of it too. days: from now, when it holds."""
         key = ec.generate_private_key(ec.SECP256R1())
         names: list[x509.GeneralName] = [x509.DNSName(name)]
         names += [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
-        made = _builder(_name(name), self._name, key).add_extension(x509.SubjectAlternativeName(names), False)
+        made = _builder(_name(name), self._name, key, days).add_extension(x509.SubjectAlternativeName(names), False)
         files = Files(self._folder / f"{name}.pem", self._folder / f"{name}.key")
         cert = made.sign(self._key, hashes.SHA256())
         files.cert.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
@@ -48,7 +51,9 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: tuple[float, float] = DAYS
+) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
@@ -56,6 +61,6 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivate
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now + datetime.timedelta(days=days[0]))
+        .not_valid_after(now + datetime.timedelta(days=days[1]))
     )

@@ -75,6 +75,20 @@ async def test_what_is_no_request_counts_as_one(tmp_path: Path, send: Any) -> No
         assert await is_cut(ws, send)
 
 
+async def test_a_browsers_question_before_it_asks_counts_too(tmp_path: Path) -> None:
+    """Audit 78: who allowed an origin answered OPTIONS without end, from anybody."""
+    options = SLOW_RATE + '\n[rpc]\ncors_allowed_origins = ["https://a.example"]\n'
+    asks = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+    async with running_node(tmp_path, options=options) as one, aiohttp.ClientSession() as http:
+        told = []
+        with contextlib.suppress(aiohttp.ClientConnectionError):  # cut in the end
+            for _ in range(400):
+                async with http.options(f"{one.rpc}/", headers=asks) as answer:
+                    told.append(answer.status)
+        assert told[0] == 204
+        assert 503 in told
+
+
 async def test_a_large_frame_counts_for_its_bytes_and_is_read_beside_the_loop(tmp_path: Path) -> None:
     """Audit 59: a megabyte was one request, read on the loop."""
     frame = '{"jsonrpc":"2.0","id":1,"method":"health","params":{"more":[' + "0," * 40_000 + "0]}}" + " " * 800_000
