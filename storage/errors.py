@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+LOOK_FURTHER: Final = "ask `dchat database verify` what else is wrong, "  # which that command itself leaves out
 REMEDY: Final = (
-    "check the disk, ask `dchat database verify` what else is wrong, and restore a backup (`dchat database restore`), "
+    f"check the disk, {LOOK_FURTHER}and restore a backup (`dchat database restore`), "
     "or move the databases away and let the node sync anew. Leave the sign state where it is"
 )
 

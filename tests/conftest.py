@@ -20,6 +20,7 @@ import structlog
 from hypothesis import settings
 
 from tests.support.counts import counted, left_out
+from tests.support.log_rates import refill_log_limits
 from tests.support.order import long_first
 from tests.support.uncollected import uncollected
 
@@ -42,6 +43,11 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+
+@pytest.fixture(autouse=True)
+def _full_log_limits() -> None:
+    refill_log_limits()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

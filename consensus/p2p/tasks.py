@@ -9,6 +9,8 @@ from typing import Final
 
 import structlog
 
+from consensus.system.errors import traced
+
 RESTART_FIRST_S: Final = 1.0
 RESTART_MAX_S: Final = 60.0
 STEADY_S: Final = 60.0  # a task that ran so long before it failed starts the back-off over
@@ -58,7 +60,7 @@ class Children:
     def _failed(self, name: str, error: Exception, wait_s: float) -> None:
         self.failures[name] += 1
         self.failing[name] = f"{type(error).__name__}: {error}"
-        log.error("a part of the network failed and begins anew", part=name, again_in_s=wait_s, exc_info=error)
+        log.error("a part of the network failed and begins anew", part=name, again_in_s=wait_s, exc_info=traced(error))
         try:
             self.on_failed(name, error)
         except Exception:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+import structlog
+
 from consensus.system.machine import EXIT_DISK, MachineRefusal
+
+log = structlog.get_logger(__name__)
 
 EXIT_CONSENSUS_FAILURE: Final = 70  # EX_SOFTWARE of sysexits: an operator must look
 EXIT_APPLICATION: Final = 69  # EX_UNAVAILABLE: the application that this node was told to ask is gone
@@ -81,8 +85,13 @@ def check_app_hash(app_hash: bytes, method: str) -> None:
 
 
 def traced(error: BaseException) -> BaseException | None:
-    """What a log shows the way of, for `exc_info`; None: the error says all that there is."""
-    return None if isinstance(error, EngineError) and error.is_outside else error
+    """What a log shows the way of, for `exc_info`; None: the error says all that there is, as of another program, of
+    files that are not what was written, of what the machine refuses. Their way is in the log at its level debug."""
+    is_foreseen = (isinstance(error, EngineError) and error.is_outside) or getattr(error, "disk_lied", False)
+    if not is_foreseen and MachineRefusal.of(error) is None:
+        return error
+    log.debug("the way of an error that says all that there is", exc_info=error)
+    return None
 
 
 def exit_code_of(error: BaseException) -> int:

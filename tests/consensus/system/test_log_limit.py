@@ -2,6 +2,7 @@
 
 import pytest
 
+from consensus.p2p import switch
 from consensus.system.log_limit import LINES_BURST, LINES_PER_S, SOURCE_S, SOURCES_MAX, LogLimit
 
 
@@ -44,3 +45,9 @@ def test_many_sources_together_are_held_to_a_rate(seconds: int) -> None:
             lines.limit.warning("refused a vote", f"{second}-{number}")
     assert len(lines.lines) <= LINES_BURST + LINES_PER_S * seconds
     assert len(lines.limit._sources) <= SOURCES_MAX
+
+
+@pytest.mark.parametrize("turn", ["the one that spends", "the one after"])
+def test_a_module_s_lines_are_whole_for_each_test(turn: str) -> None:
+    told = [switch.loud.admit("connected a peer", f"{turn} {number}") for number in range(int(LINES_BURST) + 1)]
+    assert told == [0] * int(LINES_BURST) + [None]
