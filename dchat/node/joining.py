@@ -8,6 +8,7 @@ Source: docs/economics.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import structlog
@@ -31,14 +32,16 @@ RATE, MAX_RATE, MAX_CHANGE_RATE = 10**17, 2 * 10**17, 10**16  # 10 %, 20 %, 1 % 
 
 class Joining:
     """stake, min_self_delegation: udchat. signer: of this node's consensus key, which says that it is the operator's.
+    note: is told for what the operator's key was used.
 
     Raises ValueError: FILE is no record of a transaction.
     """
 
     def __init__(
-        self, node: Node, operator: Identity, signer: ConsensusSigner, *, stake: int, min_self_delegation: int
-    ) -> None:
-        self._node, self._operator, self._signer = node, operator, signer
+        self, node: Node, operator: Identity, signer: ConsensusSigner, *, stake: int, min_self_delegation: int,
+        note: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self._node, self._operator, self._signer, self._note = node, operator, signer, note
         self._stake, self._min_self_delegation = stake, min_self_delegation
         self._own = OwnTx(
             node, operator, FILE, purpose="the stake",
@@ -52,8 +55,8 @@ class Joining:
         await self._node.gossip.begun.wait()
         while not self._is_settled():
             saved = self._blocks.event
-            if self._own.is_free:
-                self._own.make(lambda _: self._message(), amount=self._stake)
+            if self._own.is_free and self._own.make(lambda _: self._message(), amount=self._stake):
+                self._note("stake")
             await self._own.hand_in()
             await saved.wait()
 

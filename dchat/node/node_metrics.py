@@ -36,6 +36,7 @@ from dchat.doors.jsonrpc.websocket import Sockets
 from dchat.doors.metrics.exposition import Registry, counter, gauge, labelled, memory_bytes, plain_counters
 from dchat.doors.metrics.machine import build_metrics, memory_metrics
 from dchat.doors.metrics.votes import SeenVotes
+from dchat.doors.reads.answers import Answers
 from dchat.doors.reads.limits import RateLimit
 from dchat.retention.retention import Retention
 from dchat.why.desk import WhyDesk
@@ -71,6 +72,15 @@ GOSSIP_GAUGES = frozenset(
         "lowest", "wanted", "height", "chunks", "bytes",
     }
 )  # fmt: skip
+
+
+def staked_by(answers: Answers, address: bytes) -> staking_service_pb2.ValidatorInfo | None:
+    """Of a consensus key, on the chain; None: not staked, or the chain did not begin."""
+    try:
+        found = EconomyQueries(answers.queries).validator(consensus_address=address, height=answers.height)
+    except StateError:  # before the chain began
+        return None
+    return found.validator if found.HasField("validator") else None
 
 
 class OpenDoors(Protocol):
@@ -113,8 +123,8 @@ class NodeMetrics:
         if self._last_saved_ns:
             self._registry.block_time.observe((now - self._last_saved_ns) / 1e9)
         self._last_saved_ns = now
-        me = self._views.me.validator_address
-        index = saved.state.last_validators.index_of(me) if me else None
+        signers = saved.state.last_validators
+        index = signers.index_of(self._views.me.address_in(signers))
         if index is None:
             return
         if saved.commit.signatures[index].is_commit:
@@ -174,15 +184,8 @@ class NodeMetrics:
         )
 
     def record_of(self, address: bytes) -> staking_service_pb2.ValidatorInfo | None:
-        """Of a consensus key, on the chain; None: not staked, or the chain did not begin."""
-        views = self._views
-        try:
-            found = EconomyQueries(views.answers.queries).validator(
-                consensus_address=address, height=views.answers.height
-            )
-        except StateError:  # before the chain began
-            return None
-        return found.validator if found.HasField("validator") else None
+        """As `staked_by`."""
+        return staked_by(self._views.answers, address)
 
     def _is_partitioned(self) -> bool:
         """By the chain's own pace: a chain that waits for a transaction is whole, if it has peers."""
@@ -329,7 +332,8 @@ class NodeMetrics:
         yield labelled(
             CounterMetricFamily,
             "dchat_network_useless_messages",
-            "Messages of peers that were of no use, by kind and weighed; too many of them drop a peer.",
+            "Messages of peers that count as of no use, by kind and weighed; honest peers send some, too many at once "
+            "drop a peer.",
             ("kind",),
             [((kind,), count) for kind, count in switch.useless_messages.items()],
         )
@@ -348,7 +352,7 @@ class NodeMetrics:
             [((peer.id,), peer.round_trip_s) for peer in switch.peer_statuses() if peer.round_trip_s],
         )
         held = CounterMetricFamily(
-            "dchat_network_held_seconds", "How long peers were not read from, for what their messages cost."
+            "dchat_network_held_seconds", "How long peers were not read from, for what messages cost."
         )
         held.add_metric((), switch.held_s)
         yield held

@@ -121,8 +121,9 @@ class OwnTx:
         placed = self.placed()
         return placed is not None and placed.code == 0
 
-    def make(self, message_of: Callable[[int], Message], *, amount: int = 0) -> None:
-        """Put another on disk, if the account can pay; what is to be paid beside the fee is `amount`, in udchat.
+    def make(self, message_of: Callable[[int], Message], *, amount: int = 0) -> bool:
+        """Sign another and put it on disk, if the account can pay; what is to be paid beside the fee is `amount`, in
+        udchat. False: it cannot, and the operator's key was not used.
 
         message_of: of the last height that may hold it.
         """
@@ -133,7 +134,7 @@ class OwnTx:
         account = account_of(node.app.base, self._operator.address)
         needed = amount + fee_of(gas_for([message]), price)
         if not self._is_funded(account.balance if account is not None else 0, needed):
-            return
+            return False
         assert account is not None
         tx = build_tx(
             chain_id=node.genesis.chain_id, messages=[message],
@@ -143,6 +144,7 @@ class OwnTx:
         sent = Sent(tx, expiry_height)
         sent.save(self._path)
         self.sent, self._placed, self._is_handed_in, self._refused_by = sent, None, False, None
+        return True
 
     def _is_funded(self, balance: int, needed: int) -> bool:
         """Long enough for the peers to know. Says once when it is not."""

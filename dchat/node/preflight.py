@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -27,7 +27,7 @@ from consensus.execution.handshake import handshake
 from consensus.formats.chain_ids import new_chain_id_flaw
 from consensus.formats.errors import InvalidGenesis
 from consensus.mempool.pool import Pool
-from consensus.p2p.conn.address import parse_listen_address
+from consensus.p2p.conn.address import parse_address, parse_listen_address
 from consensus.p2p.conn.errors import P2PError
 from consensus.p2p.conn.node_info import NodeInfo
 from consensus.p2p.conn.node_key import NodeKey
@@ -39,6 +39,7 @@ from crypto.keys import ED25519, SECRET_BYTES, PrivKey, key_type
 from dchat.app.app import DchatApplication
 from dchat.backups.places import check_place
 from dchat.config import Config
+from dchat.doors.certificates import load_pair, pem_bytes
 from dchat.doors.http.views import host_name
 from dchat.doors.reads import handles
 from dchat.home import identity, logs
@@ -69,7 +70,11 @@ def check_options(home: Home, config: Config) -> None:
         except (P2PError, SqlMissing, ValueError, OSError) as error:
             problems.append(f"{option}: {error}")
 
-    look("[network], [p2p]", lambda: switch_config(config))
+    before = len(problems)
+    for option, text, parse in _addresses(config):
+        look(option, partial(parse, text))
+    if len(problems) == before:
+        look("[network], [p2p]", lambda: switch_config(config))
     look("[consensus]", lambda: core_config(config))
     look("[state_sync]", lambda: check_trust(config))
     look("[mempool]", lambda: pool_config(config))
@@ -83,14 +88,18 @@ def check_options(home: Home, config: Config) -> None:
         look("[network] rpc_listen_address", lambda: parse_listen_address(config.network.rpc_listen_address))
     look("[http] host", lambda: _check_host(config.http.host))
     look("[observability] metrics_host", lambda: _check_host(config.observability.metrics_host))
-    if not problems:  # they can all be read
-        look("ports", lambda: _check_ports(config))
+    problems += _shared_ports(config)
     look("[validator] data_dir", lambda: _check_folder(home.data))
     look("[database] path", lambda: _check_folder(home.databases))
     if config.sql.connection:
         look("[sql]", library)
     if config.tls.cert_file:
-        look("[tls]", lambda: _check_tls(home.root / config.tls.cert_file, home.root / config.tls.key_file))
+        certificate, key = home.root / config.tls.cert_file, home.root / config.tls.key_file
+        before = len(problems)
+        look("[tls] cert_file", lambda: _check_pem(certificate, b"CERTIFICATE-----", "certificate"))
+        look("[tls] key_file", lambda: _check_pem(key, b"PRIVATE KEY-----", "private key"))
+        if len(problems) == before:
+            look("[tls] cert_file, key_file", lambda: _check_tls(certificate, key))
     for option, file in client_cas(config).items():
         look(option, partial(_check_client_ca, home.root / file))
     if problems:
@@ -206,12 +215,25 @@ def _check_moniker(moniker: str) -> None:
     NodeInfo("0" * 40, "tcp://0.0.0.0:0", "", ENGINE_VERSION, b"", moniker).validate()
 
 
+def _addresses(config: Config) -> Iterator[tuple[str, str, Callable[[str], object]]]:
+    """Where this node listens for peers and finds them: the option that says it, the text, how it is read."""
+    parse_peer = partial(parse_address, id_required=False)
+    if config.network.listen_address:
+        yield "[network] listen_address", config.network.listen_address, parse_listen_address
+    if config.p2p.external_address:
+        yield "[p2p] external_address", config.p2p.external_address, parse_listen_address
+    for text in config.network.bootstrap_validators:
+        yield "[network] bootstrap_validators", text, parse_peer
+    for text in config.p2p.seeds:
+        yield "[p2p] seeds", text, parse_peer
+
+
 def _check_host(host: str) -> None:
     parse_listen_address(f"[{host}]:0" if ":" in host else f"{host}:0")
 
 
-def _check_ports(config: Config) -> None:
-    """Raises ValueError: two doors of one node want one port, so that no start opens both."""
+def _shared_ports(config: Config) -> list[str]:
+    """Two doors of one node that want one port, so that no start opens both: a line each."""
     shown = config.observability
     doors = [
         ("[network] listen_address", config.network.listen_address),
@@ -224,13 +246,21 @@ def _check_ports(config: Config) -> None:
     if shown.metrics_enabled:
         doors.append(("[observability] metrics_port", _at(shown.metrics_host, shown.metrics_port)))
     found: list[tuple[str, str, int]] = []
+    problems = []
     for option, text in doors:
-        address = parse_listen_address(text)
+        try:
+            address = parse_listen_address(text)
+        except P2PError:
+            continue  # it is told by itself
         host = "127.0.0.1" if address.host == "localhost" else address.host
         for other, there, port in found:
             if address.port == port != 0 and _overlap(host, there):
-                raise ValueError(f"{other} and {option} are both at port {port}; allowed: a port of its own for each")
+                problems.append(
+                    f"ports: {other} and {option} are both at port {port}; allowed: a port of its own for each"
+                )
+                break
         found.append((option, host, address.port))
+    return problems
 
 
 def _overlap(host: str, other: str) -> bool:
@@ -261,18 +291,31 @@ def client_cas(config: Config) -> dict[str, str]:
 
 def _check_client_ca(file: Path) -> None:
     if not file.is_file():
-        raise ValueError(f"{file} is missing")
+        raise ValueError(
+            f"{file} is missing: put the certificates there of who vouches for clients, or empty the option"
+        )
     try:
+        pem_bytes(file)
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_verify_locations(file)
     except ssl.SSLError as error:
         raise ValueError(f"{file} holds no certificates: {error.reason}") from None
 
 
-def _check_tls(certificate: Path, key: Path) -> None:
-    for path in (certificate, key):
-        if not path.is_file():
-            raise ValueError(f"{path} is missing")
+def _check_pem(file: Path, begin: bytes, what: str) -> None:
+    if not file.is_file():
+        raise ValueError(
+            f"{file} is missing: put the {what} there, in PEM, or empty [tls] cert_file and key_file: doors without TLS"
+        )
     try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+        found = pem_bytes(file)
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror}") from None
+    if begin not in found:
+        raise ValueError(f"{file} holds no {what} in PEM")
+
+
+def _check_tls(certificate: Path, key: Path) -> None:
+    try:
+        load_pair(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), certificate, key)
     except ssl.SSLError as error:
         raise ValueError(f"{certificate} and {key} are no certificate with its key: {error.reason}") from None

@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from fractions import Fraction
 from typing import Any
 
@@ -37,14 +38,16 @@ from consensus.privval.held import HeldKey
 from consensus.privval.remote import AwayKey, RemoteKey
 from consensus.privval.succession import SuccessiveKey
 from consensus.state.validation import tells_other_execution
-from consensus.system.errors import EXIT_CONSENSUS_FAILURE, EngineError, exit_code_of
+from consensus.system.errors import EXIT_CONSENSUS_FAILURE, EngineError, exit_code_of, traced
 from consensus.system.machine import EXIT_DISK, EXIT_MACHINE, last_words
 from crypto import native
 from crypto.keys import PubKey
+from dchat.audit.notes import Notes
 from dchat.audit.trail import FILE_NAME, Trail
 from dchat.config import Config, Loaded
 from dchat.config.genesis_options import GENESIS_OPTIONS
 from dchat.config.models import LogSection
+from dchat.config.refused import said_of
 from dchat.doors.http.views import host_name
 from dchat.doors.reads.errors import BadQuestion
 from dchat.dump.own import OwnDump
@@ -59,7 +62,7 @@ from dchat.home.version import build_version
 from dchat.node.errors import CannotListen, CannotUpgrade, TooFewHandles
 from dchat.node.joining import Joining
 from dchat.node.preflight import check_machine
-from dchat.node.readiness import Announcer, Preparation
+from dchat.node.readiness import Announcer, Preparation, check_upgrade
 from dchat.node.rehearsal import rehearse_opening
 from dchat.node.runtime import Node, join_by_snapshot, switch_of
 from dchat.node.upgrade import EXIT_UPGRADE, OpenBinary, Swap, become, options_of, write_info
@@ -78,7 +81,8 @@ EXIT_USAGE = 2
 LINGER_S = 0.3  # peers fetch our last precommits: else they would wait until somebody is back
 SWITCH_INTERVAL_S = 0.000_5  # a thread that verifies gets its turn 2,000 times a second, not 200 as by default:
 # ten batches of 64 signatures beside a busy loop took 5.7 s, and take 0.09 s
-GC_THRESHOLDS = (20_000, 20, 50)  # what a block makes by the thousand goes by its counts; cycles are few
+GC_THRESHOLDS = (100_000, 20, 50)  # all that waits and the blocks in hand are fewer: they go by their counts. Cycles
+# are few, a hundred objects a second; to look for them among 20,000 took a tenth of a busy node's time
 STDERR = 2  # the file itself: what crashes may not be able to ask Python for it
 STOP_TIMEOUT_S = 15.0  # a stop that takes longer is cut: supervisors wait 20 to 90 s
 
@@ -100,7 +104,7 @@ def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded], t
         fitted = check_machine(home, config)
         leaving = None
         if takes_over:
-            uvloop.run(rehearse_opening(home, fitted, load_genesis(home), options_of(fitted, Swap.of(home, config))))
+            uvloop.run(rehearse_opening(home, fitted, load_genesis(home), Swap.of(home, config)))
             _settle_memory()  # now: it takes longer than all that is to be done between two blocks
             leaving = take(home)
         with contextlib.ExitStack() as held:
@@ -177,7 +181,7 @@ class _Process:
         self.successor: tuple[Swap, OpenBinary] | None = None  # the binary that is to take this process's place
         self.halt_height = 0
         self._is_left = False  # to the next process
-        self._audit = Trail(home.root / FILE_NAME)
+        self._audit = Notes(Trail(home.root / FILE_NAME))
         self._told: dict[str, int | str] = {"code": EXIT_FAILED, "reason": "it failed: the log says why"}
 
     async def main(self) -> int:
@@ -191,6 +195,7 @@ class _Process:
         try:
             return await self._run(loop)
         finally:
+            await self._audit.close()
             own_dump.close()
 
     async def _run(self, loop: asyncio.AbstractEventLoop) -> int:
@@ -201,7 +206,7 @@ class _Process:
         genesis, node_key = load_genesis(home, note=self._leaving is None), NodeKey.load(home.node_key)
         switch = None if self._leaving is None else await self._take(self._leaving, genesis, node_key)
         validator_key = node_key_of(home, config, node_key, self._changed_key)
-        self._say_started(genesis, validator_key)
+        await self._say_started(genesis, validator_key)
         if self._before is None and not await self._join(genesis, node_key, validator_key):
             return EXIT_OK
         try:
@@ -220,7 +225,9 @@ class _Process:
             )
         except HaltRequested as halt:
             return self._not_this_build(halt)
-        if self._before is not None:
+        if self._before is None:  # else it was looked at before the home was asked for
+            await self._check_upgrade(node)
+        else:
             self._opening_ms = self._before.away_ms() - self._before.closing_ms
         _warn_about_genesis(config, node)
         if self._before is not None:
@@ -270,12 +277,13 @@ class _Process:
             raise
         return switch
 
-    def _say_started(self, genesis: GenesisDoc, validator_key: SuccessiveKey | AwayKey) -> None:
+    async def _say_started(self, genesis: GenesisDoc, validator_key: SuccessiveKey | AwayKey) -> None:
         signer = "remote" if isinstance(validator_key, RemoteKey) else self._fitted.hsm.kind or "file"
         address = validator_key.pub_key.address.hex().upper()
-        audit_head = self._audit.note(
+        begun = self._audit.note(
             "node started", version=build_version(), chain_id=genesis.chain_id, signs_as=address, signer=signer
         )
+        audit_head = await self._audit.written(begun)
         log.info(
             "started",
             audit_head=audit_head,
@@ -307,6 +315,14 @@ class _Process:
         joining.result()
         return True
 
+    async def _check_upgrade(self, node: Node) -> None:
+        """Raises DoesNotKnow, with the node closed."""
+        try:
+            await check_upgrade(node, self._swap)
+        except BaseException:
+            await node.close_at_rest()
+            raise
+
     def _begin_own_tasks(self, node: Node, validator_key: SuccessiveKey | AwayKey) -> None:
         """What the node does for its operator beside following the chain. None of it can stop the node."""
         if isinstance(validator_key, RemoteKey | HeldKey):
@@ -317,13 +333,13 @@ class _Process:
                 )
             return
         if self._loaded.asks_to_stake:
-            self._audit.note("operator key used", purpose="stake, once the account can pay it")
-            node.tasks.side("join with a stake", lambda: _join(node, validator_key))
+            node.tasks.side("join with a stake", lambda: _join(node, validator_key, self._note_use))
         swap = self._swap
         if swap is not None and not swap.took_place:
-            if node.config.upgrade.announce:
-                self._audit.note("operator key used", purpose=f"announce readiness for the upgrade {swap.name}")
-            node.tasks.side("prepare the upgrade", lambda: _prepare(node, swap, validator_key))
+            node.tasks.side("prepare the upgrade", lambda: _prepare(node, swap, validator_key, self._note_use))
+
+    def _note_use(self, purpose: str) -> None:
+        self._audit.note("operator key used", purpose=purpose)
 
     async def _hand_over_when_asked(self, node: Node, validator_key: SuccessiveKey | AwayKey) -> HandOver:
         """And tell the process before that this one takes part."""
@@ -346,7 +362,7 @@ class _Process:
                 before.say_running()
                 unused = before.sockets.close()
                 log.info(
-                    "took over", height=driver.state.last_block_height, away_ms=self._away_ms,
+                    "took over", pid=os.getpid(), height=driver.state.last_block_height, away_ms=self._away_ms,
                     closing_ms=before.closing_ms, opening_ms=self._opening_ms, peers=self._peers_then,
                     unused_sockets=unused or None,
                 )  # fmt: skip
@@ -372,9 +388,10 @@ class _Process:
                 handing.say_leaves(sockets)
                 await node.leave("this process hands over to the next one: ask again")
             self._audit.note("node stopped", **self._told)
+            await self._audit.close()
             self._let_go()
         except Exception as error:
-            log.error("could not leave the home to the next process", exc_info=error)
+            log.error("could not leave the home to the next process", exc_info=traced(error))
             handing.say_no(f"it did not stop cleanly: {last_words(error)}")
             self.is_refused = True
             return EXIT_FAILED
@@ -396,7 +413,7 @@ class _Process:
         except TimeoutError:
             log.error("stopping took too long and was cut", seconds=STOP_TIMEOUT_S)
         except Exception as error:  # why the node ended counts, not what its end met
-            log.error("the node did not stop cleanly", exc_info=error)
+            log.error("the node did not stop cleanly", exc_info=traced(error))
             self._stop_failed = f"did not stop cleanly: {last_words(error)}"
 
     def _broke(self, loop: asyncio.AbstractEventLoop, error: Exception) -> None:
@@ -496,22 +513,25 @@ class _Process:
         except Exception as error:  # a broken file must not stop a validator
             log.error("options were not loaded again, and none was changed", error=str(error))
 
-    def _reload_asked(self, _: Mapping[str, Any]) -> dict[str, Any]:
+    async def _reload_asked(self, _: Mapping[str, Any]) -> dict[str, Any]:
         """The same by an administrative call. Raises BadQuestion."""
         try:
-            told = self._take_options("an administrative call")
+            told, noted = self._take_options("an administrative call")
         except Exception as error:
             raise BadQuestion(f"options were not loaded again, and none was changed: {error}") from error
+        await self._audit.written(noted)  # before the line that the call has ended
         return {"taken": list(told.taken), "needs_restart": list(told.waiting)}
 
-    def _log_asked(self, said: Mapping[str, Any]) -> dict[str, Any]:
+    async def _log_asked(self, said: Mapping[str, Any]) -> dict[str, Any]:
         """Other levels until options are loaded again. Raises BadQuestion."""
         config = self._loaded.config
         level, levels = said["level"] or config.log.level, said["levels"]
         try:
             wanted = LogSection(level=level, levels=levels, json_lines=config.log.json_lines)
         except ValidationError as error:
-            raise BadQuestion("; ".join(str(one["msg"]) for one in error.errors())) from None
+            raise BadQuestion(
+                "; ".join(said_of(LogSection, str(one["loc"][0]), one) for one in error.errors())
+            ) from None
         self._configure_log(wanted, config)
         return {"level": wanted.level, "levels": wanted.levels}
 
@@ -520,8 +540,8 @@ class _Process:
         name = config.validator.moniker or host_name()
         logs.configure(level=wanted.level, json_lines=wanted.json_lines, name=name, levels=wanted.levels)
 
-    def _take_options(self, why: str) -> Changed:
-        """Raises ConfigError, BadAddress, ValueError: nothing was changed."""
+    def _take_options(self, why: str) -> tuple[Changed, Future[str]]:
+        """And the line of it in the audit log. Raises ConfigError, BadAddress, ValueError: nothing was changed."""
         loaded = self._reload()
         told = changed(self._loaded.config, loaded.config)
         if self._parts is not None:
@@ -532,14 +552,14 @@ class _Process:
             if warning not in self._loaded.warnings:
                 log.warning("an option was taken otherwise than it reads", option=warning)
         self._loaded = Loaded(new, loaded.origins, loaded.warnings, loaded.file)
-        self._audit.note("options loaded again", asked_by=why, changed=",".join((*told.taken, *told.waiting)))
+        noted = self._audit.note("options loaded again", asked_by=why, changed=",".join((*told.taken, *told.waiting)))
         log.info(
             "loaded the options again",
             level=new.log.level,
             taken=",".join(told.taken) or None,
             needs_restart=",".join(told.waiting) or None,
         )
-        return told
+        return told, noted
 
 
 def _settle_memory() -> None:
@@ -553,25 +573,26 @@ def _plain(value: Fraction) -> str:
     return str(value.numerator) if value.denominator == 1 else f"{float(value):g}"
 
 
-async def _join(node: Node, validator_key: SuccessiveKey) -> None:
+async def _join(node: Node, validator_key: SuccessiveKey, note: Callable[[str], None]) -> None:
     """Make this node's key a validator's. Not being able to is no reason to stop following the chain."""
     options = node.config.staking
     try:
         operator = load_identity(node.home.identity)
         await Joining(
             node, operator, validator_key, stake=options.initial_stake * UDCHAT_PER_DCHAT,
-            min_self_delegation=options.min_self_delegation * UDCHAT_PER_DCHAT,
+            min_self_delegation=options.min_self_delegation * UDCHAT_PER_DCHAT, note=note,
         ).run()  # fmt: skip
     except (IdentityError, OSError, ValueError) as error:
         log.error("this node does not stake by itself", reason=str(error))
 
 
-async def _prepare(node: Node, swap: Swap, validator_key: SuccessiveKey) -> None:
+async def _prepare(node: Node, swap: Swap, validator_key: SuccessiveKey, note: Callable[[str], None]) -> None:
     """Look at the upgrade's binary, and announce it."""
     announcer: Announcer | None = None
     if node.config.upgrade.announce:
         try:
-            announcer = Announcer(node, load_identity(node.home.identity), validator_key, name=swap.name)
+            operator = load_identity(node.home.identity)
+            announcer = Announcer(node, operator, validator_key, name=swap.name, note=note)
         except (IdentityError, OSError, ValueError) as error:
             log.error("this node does not announce its readiness by itself", reason=str(error))
     await Preparation(node, swap, announcer).run()

@@ -9,6 +9,7 @@ Source: docs/upgrades.md, Before the height.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -25,7 +26,7 @@ from dchat.home.identity import Identity
 from dchat.home.version import build_version
 from dchat.node.errors import CannotUpgrade
 from dchat.node.own_tx import NextBlock, OwnTx
-from dchat.node.upgrade import OpenBinary, Swap
+from dchat.node.upgrade import DoesNotKnow, OpenBinary, Swap, check_knows
 
 if TYPE_CHECKING:
     from dchat.node.runtime import Node
@@ -118,6 +119,19 @@ def _stamp_of(path: Path) -> Stamp:
     return found.st_ino, found.st_size, found.st_ctime_ns  # the mode's change counts too
 
 
+async def check_upgrade(node: Node, swap: Swap | None) -> None:
+    """Of a node that was opened and is not started. Raises DoesNotKnow. What else keeps a binary from being ready may
+    be mended while the node runs, and is told then."""
+    if swap is None or swap.took_place or node.app.base.get(DONE_NAME + swap.name.encode()) is not None:
+        return
+    try:
+        await check_knows(swap, node.app.plan)
+    except DoesNotKnow:
+        raise
+    except CannotUpgrade as error:
+        log.warning("the upgrade binary could not be asked what it knows", upgrade=swap.name, error=str(error))
+
+
 class Word(NamedTuple):
     """What a validator says: which upgrades it can run, and the version that will. Nothing: no name, no version."""
 
@@ -126,10 +140,15 @@ class Word(NamedTuple):
 
 
 class Announcer:
-    """key: of consensus. name: the upgrade's. Raises ValueError: FILE is no record of an announcement."""
+    """key: of consensus. name: the upgrade's. note: is told for what the operator's key was used.
 
-    def __init__(self, node: Node, operator: Identity, key: ConsensusSigner, *, name: str) -> None:
-        self._node, self._operator, self._key, self._name = node, operator, key, name
+    Raises ValueError: FILE is no record of an announcement.
+    """
+
+    def __init__(
+        self, node: Node, operator: Identity, key: ConsensusSigner, *, name: str, note: Callable[[str], None]
+    ) -> None:
+        self._node, self._operator, self._key, self._name, self._note = node, operator, key, name, note
         self._own = OwnTx(
             node, operator, FILE, purpose="the announcement of readiness",
             instead="[upgrade] announce = false, and announce by `dchat upgrade ready`",
@@ -147,8 +166,9 @@ class Announcer:
         wanted = self._word(ready)
         if wanted == self._on_chain():
             return
-        if self._own.is_free:
-            self._own.make(lambda expiry_height: self._message(wanted, expiry_height))
+        if self._own.is_free and self._own.make(lambda expiry_height: self._message(wanted, expiry_height)):
+            names = ", ".join(wanted.names)
+            self._note(f"announce readiness for the upgrade {names}" if names else "withdraw the word of readiness")
         self._tell_failure()
         # One that is not true any more, of before a stop, is left to its expiry.
         if self._own.sent is not None and _word_of(self._own.sent.tx) == wanted:

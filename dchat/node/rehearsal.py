@@ -20,8 +20,7 @@ from typing import Any, TypeVar
 import structlog
 
 from chain.state.store import Stores
-from chain.upgrade.module import UpgradeOptions
-from chain.upgrade.plan import Plan
+from chain.upgrade.plan import DONE_NAME, Plan
 from consensus.abci.interface import HaltRequested
 from consensus.abci.requests import block_request
 from consensus.documents.genesis import GenesisDoc
@@ -38,7 +37,9 @@ from dchat.config import Config
 from dchat.home.errors import CannotTakeOver, HomeError
 from dchat.home.home import REHEARSAL_PREFIX, Home
 from dchat.node.errors import RehearsalFailed
+from dchat.node.readiness import check_upgrade
 from dchat.node.runtime import Node
+from dchat.node.upgrade import Swap, options_of
 from dchat.upkeep.copies import Copy, remove_remains
 from dchat.upkeep.errors import UpkeepError
 from storage.errors import StorageError
@@ -51,12 +52,13 @@ log = structlog.get_logger(__name__)
 # ------------------------------------------------------------------------------ of opening
 
 
-async def rehearse_opening(home: Home, config: Config, genesis: GenesisDoc, options: UpgradeOptions) -> None:
+async def rehearse_opening(home: Home, config: Config, genesis: GenesisDoc, swap: Swap | None) -> None:
     """Open a copy of what another process has open, as a node does that is about to take over, and close it again.
 
     Whether this build can is known before anybody waits for it, and what Python does once for each program is done. The
     node is given a key of its own that nobody knows: whatever it did, it could sign nothing for this validator.
-    Raises CannotTakeOver: it cannot be opened. Where no copy can be made that is said, and nothing is known.
+    Raises CannotTakeOver: it cannot be opened; DoesNotKnow: the upgrade binary is none for its upgrade. Where no copy
+    can be made that is said, and nothing is known.
     """
     remove_remains(home.databases)
     with tempfile.TemporaryDirectory(prefix=f"{REHEARSAL_PREFIX}{os.getpid()}-", dir=home.databases) as folder:
@@ -69,9 +71,12 @@ async def rehearse_opening(home: Home, config: Config, genesis: GenesisDoc, opti
             node = await Node.open(
                 replace(home, data=Path(folder), databases=Path(folder)), config, genesis,
                 node_key=NodeKey.generate(), validator_key=Ed25519PrivKey.from_seed(secrets.token_bytes(32)),
-                fatal=lambda code, line: None, upgrade_options=options, handed=Handed(),
+                fatal=lambda code, line: None, upgrade_options=options_of(config, swap), handed=Handed(),
             )  # fmt: skip
-            await node.close_at_rest()
+            try:
+                await check_upgrade(node, swap)
+            finally:
+                await node.close_at_rest()
         except (HaltRequested, HomeError, EngineError, StorageError) as error:
             raise CannotTakeOver(f"this build cannot open what the process on {home.root} has: {error}") from None
 
@@ -134,6 +139,10 @@ def _rehearse(report: Report, copy: Copy, blocks: int, say: Callable[[str], None
     first = max(latest - blocks + 1, stores.earliest_version + 1, block_store.base, 1)
     if first > latest:
         raise RehearsalFailed(f"the state is at {latest} and no block after its oldest version is stored")
+    done = DchatApplication(stores, check_build=False).base.get(DONE_NAME + report.name.encode())
+    if done is not None:
+        since = f"at height {int.from_bytes(done)}" if any(done) else "from its genesis on"
+        raise RehearsalFailed(f"there is nothing to do: the chain has the upgrade {report.name!r} {since}")
     stores.rollback(first - 1)
     app = DchatApplication(stores, check_build=False)
     if report.name not in app.upgrader.handlers:

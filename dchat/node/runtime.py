@@ -77,7 +77,7 @@ from dchat.node.doors import Chain, Doors, backfill_status, listening
 from dchat.node.node_metrics import signer_metrics
 from dchat.node.parts.options import choices_of, switch_config
 from dchat.node.remembering import PART as RECORDS
-from dchat.node.remembering import remember, traced
+from dchat.node.remembering import other_keys, remember, retired_in, traced
 from dchat.retention.disk_use import DiskUse
 from dchat.retention.retention import Policy, Retention, folders_of
 from dchat.retention.room import NoRoom, RoomOnDisk
@@ -432,8 +432,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     home, config, genesis, validator_key = given.home, given.config, given.genesis, given.validator_key
     clock, disk, chance, address = LoopClock(), OsDisk(), random.Random(), lambda: validator_key.pub_key.address
     check_belongs(databases.state, genesis, home)
-    cache_bytes = config.database.state_cache_size * MIB
-    stores = Stores(databases.app, cache_bytes=cache_bytes, on_corrupted=given.on_broken)
+    stores = Stores(databases.app, cache_bytes=config.database.state_cache_size * MIB, on_corrupted=given.on_broken)
     app = application(given, stores, Shelf(disk, home.snapshots))
     switch = given.switch or switch_of(config, given.node_key, genesis, given.handed)
     engine = await Engine.open(
@@ -464,7 +463,8 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     keeper = Keeper(home, config, faults) if config.backup.enable else None
     feed = on_node.feed_of(config, genesis, answers, retention, workers)
     _listen(driver, faults, told_of(given, pool, skew, retention, maker, journal) | on_node.listeners_of(feed))
-    me = Me(genesis.chain_id, moniker_of(config), given.node_key.id, address, started_ns)
+    keys = partial(other_keys, answers, retired_in(home), address)
+    me = Me(genesis.chain_id, moniker_of(config), given.node_key.id, address, started_ns, keys)
     views = Views(
         me=me, answers=answers, driver=driver, pool=pool, switch=switch, faults=faults,
         is_catching_up=gossip.is_catching_up, sync_target=gossip.highest_peer, sync_waits_for=gossip.waits_for,
@@ -483,7 +483,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
         doors.take_from(given.handed)
     driver.add_saved_listener(SafeListener("metrics", doors.metrics, faults))
     remember(
-        desk, driver, address=address, clock=clock, switch=switch, gossip=gossip, skew=skew,
+        desk, driver, me=me, clock=clock, switch=switch, gossip=gossip, skew=skew,
         signer=engine.signer, staked=doors.metrics, lag=doors.lag, faults=faults,
     )  # fmt: skip
     if isinstance(engine.signer, RemoteSigner):

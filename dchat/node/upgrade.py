@@ -48,6 +48,10 @@ class NoSuchWord(CannotUpgrade):
     """The binary does not know what it was asked."""
 
 
+class DoesNotKnow(CannotUpgrade):
+    """The binary was asked which upgrades it knows, and lacks the one that it was named for."""
+
+
 @dataclass(frozen=True)
 class Swap:
     """What the operator prepared. height 0: the chain's plan alone says."""
@@ -266,12 +270,28 @@ class OpenBinary:
             raise CannotUpgrade(f"{self.path} cannot be executed: {error}") from None
 
 
+async def check_knows(swap: Swap, plan: Plan | None) -> None:
+    """That the binary knows the upgrade that it was named for, before a start or a hand-over relies on it.
+
+    plan: the chain's, whichever; only a file that a plan of this name allows is run. Raises DoesNotKnow: it was asked,
+    and does not. Another CannotUpgrade: it cannot be asked now.
+    """
+    with OpenBinary(swap.binary) as binary:
+        await asyncio.to_thread(binary.verify, plan if plan is not None and plan.name == swap.name else None)
+        names = await binary.names()
+    if swap.name not in names:
+        raise DoesNotKnow(
+            f"upgrade binary {swap.binary} does not know the upgrade {swap.name!r}; it knows: "
+            f"{', '.join(names) or 'none'}. Name the new build's file, or leave --upgrade-name and --upgrade-binary out"
+        )
+
+
 def copy_data(home: Home, folder: Path) -> None:
     """Copy databases and log into a new `folder`; nothing may write to them. Raises CannotUpgrade.
 
-    Tables of LevelDB never change, so they are linked where they can be. The record of signatures stays behind: an
-    old one that is brought back would let the key sign twice (known failure 9). It has its name when it is whole: one
-    that broke off is not taken for a backup afterwards.
+    Tables of LevelDB never change, so they are linked where they can be. The records of signatures stay behind, the
+    next key's too: an old one that is brought back would let a key sign twice (known failure 9). The copy has its name
+    when it is whole: one that broke off is not taken for a backup afterwards.
     """
 
     def link_or_copy(source: str, target: str) -> str:
@@ -283,8 +303,10 @@ def copy_data(home: Home, folder: Path) -> None:
                 pass  # another file system
         return shutil.copy2(source, target)
 
-    record = home.sign_state.name, slots_path(home.sign_state).name
-    ignored = shutil.ignore_patterns(*record, home.pid_file.name, "LOCK", f"{REHEARSAL_PREFIX}*")
+    records = [path for state in (home.sign_state, home.next_sign_state) for path in (state, slots_path(state))]
+    ignored = shutil.ignore_patterns(
+        *(path.name for path in records), home.pid_file.name, "*.lock", "LOCK", f"{REHEARSAL_PREFIX}*"
+    )
     draft = folder.with_name(f"{folder.name}.part")
     try:
         if draft.exists():

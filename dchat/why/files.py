@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,10 @@ class WhyFiles:
         self._file: AppendFile | None = None
         self._lines = 0
         self._counts: dict[int, int] = {}  # lines, by file's number
+
+    @property
+    def keeps(self) -> bool:
+        return bool(self._heights)
 
     def write(self, record: HeightRecord) -> None:
         """Raises OSError."""
@@ -85,9 +90,9 @@ class Kept:
                 self._lines.setdefault(height, line)
 
     @staticmethod
-    def read(disk: Disk, folder: Path) -> Kept:
-        """Raises OSError."""
-        return Kept(_lines_in(disk, folder))
+    def read(disk: Disk, folder: Path, newer: Iterable[bytes] = ()) -> Kept:
+        """newer: lines that are not there yet, or just now; the newest first. Raises OSError."""
+        return Kept(chain(newer, _lines_in(disk, folder)))
 
     @property
     def span(self) -> tuple[int, int] | None:

@@ -73,9 +73,10 @@ class Lag:
 @dataclass(slots=True)
 class HeightRecord:
     """how: `consensus` when it was decided here, `synced` when it came decided. before: what the block's commit has of
-    us for the height before: commit, nil, absent; empty: we were none of its validators. silence_ms: the longest time
-    without a vote, proposal or part of another validator while a round ran, from silence_from_ms on; silence_peers: the
-    fewest peers that were connected in its first seconds. peers_usual: the most of the last heights.
+    us for the height before: commit, nil, absent; empty: we were none of its validators. address: of our key in this
+    height's set, where that has one. silence_ms: the longest time without a vote, proposal or part of another validator
+    while a round ran, from silence_from_ms on; silence_peers: the fewest peers that were connected in its first
+    seconds. peers_usual: the most of the last heights.
     """
 
     height: int
@@ -88,6 +89,7 @@ class HeightRecord:
     is_jailed: bool
     before: str
     is_behind: bool
+    address: str = ""
     power: int = 0
     power_total: int = 0
     rounds: list[RoundRecord] = field(default_factory=list)

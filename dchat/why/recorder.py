@@ -44,7 +44,7 @@ FIRST_MS: Final = 10_000  # of a silence: whether its peers were connected then 
 class Around:
     """What the recorder asks of its node. started_at: of this process, in milliseconds since the epoch."""
 
-    address: Callable[[], bytes]  # of our consensus key
+    own: Callable[[ValidatorSet], bytes]  # our address in a set: our key changes; empty: we are none of it
     started_at: int
     peers: Callable[[], int]
     is_behind: Callable[[], bool]
@@ -55,9 +55,9 @@ class Around:
 
 
 class _Running:
-    """The height that runs. Times are monotonic."""
+    """The height that runs. Times are monotonic. own: our address in its set."""
 
-    def __init__(self, height: int, now_ns: int, wall_ms: int, *, peers: int, syncs: int) -> None:
+    def __init__(self, height: int, now_ns: int, wall_ms: int, *, peers: int, syncs: int, own: bytes) -> None:
         self.height, self.entered_ns, self.began_ns, self.wall_ms = height, now_ns, 0, wall_ms
         self.rounds: list[RoundRecord] = []
         self.lags: list[Lag] = []
@@ -67,6 +67,7 @@ class _Running:
         self.silence_peers = self.since_peers = self.peers_begin = self.peers_min = peers
         self.signer_lost_ns = self.seen_ns = 0
         self.syncs = syncs  # of the log, before it
+        self.own = own
 
     def ms(self, at_ns: int) -> int:
         return (at_ns - (self.began_ns or self.entered_ns)) // NS_PER_MS
@@ -107,7 +108,8 @@ class Recorder:
 
     def _new(self, height: int, now_ns: int) -> _Running:
         wall_ms = self._clock.now_ns() // NS_PER_MS
-        return _Running(height, now_ns, wall_ms, peers=self._around.peers(), syncs=self._metrics.wal_sync.count)
+        peers, own = self._around.peers(), self._around.own(self._state.validators)
+        return _Running(height, now_ns, wall_ms, peers=peers, syncs=self._metrics.wal_sync.count, own=own)
 
     def _begin_round(self, running: _Running, now_ns: int) -> None:
         state, rounds = self._state, running.rounds
@@ -119,7 +121,7 @@ class Recorder:
             if len(self._names) >= NAMES_MAX:
                 self._names.clear()
             name = self._names[proposer] = self._around.name_of(proposer)[:NAME_CHARS_MAX]
-        is_ours = proposer == self._around.address()
+        is_ours = proposer == running.own
         rounds.append(RoundRecord(state.round, running.ms(now_ns), proposer.hex().upper(), name, is_ours))
 
     def proposal_set(self, proposal: Proposal) -> None:
@@ -148,7 +150,7 @@ class Recorder:
 
     def vote_added(self, vote: Vote) -> None:
         running = self._now
-        if running is not None and vote.height == running.height and vote.validator_address != self._around.address():
+        if running is not None and vote.height == running.height and vote.validator_address != running.own:
             self._heard(running, self._clock.monotonic_ns())
 
     def timed_out(self, elapsed: Elapsed) -> None:
@@ -208,17 +210,18 @@ class Recorder:
         return None if running is None else self._told(running, "running")
 
     def _record(self, saved: SavedBlock, running: _Running | None) -> HeightRecord:
-        signers, address = saved.state.last_validators, self._around.address()
+        signers, earlier = saved.state.last_validators, self._signers
+        address = self._around.own(signers)
         was_decided_here = running is not None and running.decided_ns >= 0
         if running is None:
             running = self._new(saved.height, self._clock.monotonic_ns())
         self._end_silence(running, self._clock.monotonic_ns())
         record = self._told(running, "consensus" if was_decided_here else "synced")
-        index = signers.index_of(address) if address else None
+        index = signers.index_of(address)
         record.block_at = saved.block.header.time_ns // NS_PER_MS
-        record.is_validator = index is not None
+        record.is_validator, record.address = index is not None, "" if index is None else address.hex().upper()
         record.is_jailed = index is None and self._around.is_jailed()
-        record.before = _fate(saved.block.last_commit, self._signers, address)
+        record.before = "" if earlier is None else _fate(saved.block.last_commit, earlier, self._around.own(earlier))
         record.power, record.power_total = 0 if index is None else signers.powers[index], signers.total_power
         record.commit_round = saved.commit.round
         record.apply_ms = self._metrics.apply.last_ns // NS_PER_MS if was_decided_here else 0
@@ -230,12 +233,12 @@ class Recorder:
             for one in running.rounds:
                 one.prevotes = _power(state, VoteKind.PREVOTE, one.round)
                 one.precommits = _power(state, VoteKind.PRECOMMIT, one.round)
-        skew_ns, address = around.skew_ns(), around.address()
+        skew_ns, is_validator = around.skew_ns(), state.validators.index_of(running.own) is not None
         return HeightRecord(
             running.height, how, around.started_at, running.wall_ms,
             saved_at=self._clock.now_ns() // NS_PER_MS, block_at=0,
-            is_validator=bool(address) and state.validators.index_of(address) is not None,
-            is_jailed=False, before="", is_behind=around.is_behind(),
+            is_validator=is_validator, address=running.own.hex().upper() if is_validator else "", is_jailed=False,
+            before="", is_behind=around.is_behind(),
             rounds=list(running.rounds), own=self._own(running), lags=list(running.lags),
             decided_ms=running.ms(running.decided_ns) if running.decided_ns >= 0 else None,
             waited_ms=max(0, running.began_ns - running.entered_ns) // NS_PER_MS,
@@ -278,9 +281,9 @@ def _power(state: RoundState, kind: VoteKind, round: int) -> Power:
     return Power(max(by_block[False].values(), default=0), sum(by_block[True].values()), votes.power)
 
 
-def _fate(commit: Commit | None, signers: ValidatorSet | None, address: bytes) -> str:
-    """What a block's commit has of us for the height before it."""
-    index = signers.index_of(address) if signers is not None and address else None
+def _fate(commit: Commit | None, signers: ValidatorSet, address: bytes) -> str:
+    """What a block's commit has of us for the height before it. address: ours in the set of that one."""
+    index = signers.index_of(address)
     if commit is None or index is None or index >= len(commit.signatures):
         return ""
     slot = commit.signatures[index]

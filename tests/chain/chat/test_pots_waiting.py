@@ -61,7 +61,7 @@ def pooled(rooms: Rooms, *txs: bytes) -> Index:
     index = Index()
     for number, raw in enumerate(txs):
         facts = facts_of(rooms, raw)
-        index.insert(Entry(bytes([number]) * 32, raw, "", rooms.height, facts, 0, "", data_bytes(len(raw)), set()))
+        index.insert(Entry(bytes([number]) * 32, raw, "", rooms.height, facts, 0, "", data_bytes(len(raw)), 0))
     return index
 
 

@@ -168,10 +168,11 @@ class Validator(World):
     def __init__(self, folder: Path, **options: Any) -> None:
         super().__init__(folder, **options)
         self.views.me.validator_address = KEY.pub_key.address
+        self.used: list[str] = []  # what the operator's key was used for, by the notes
 
     def announcer(self) -> Announcer:
         """As after a start of the process."""
-        return Announcer(self, self.operator, KEY, name="spring")  # type: ignore[arg-type]
+        return Announcer(self, self.operator, KEY, name="spring", note=self.used.append)  # type: ignore[arg-type]
 
     def knows(self, *names: str) -> None:
         self.app.upgrader.upgrades = tuple(map(Upgrade, names))
@@ -237,11 +238,12 @@ async def test_only_a_validator_that_has_caught_up_says_something(tmp_path: Path
     validator.is_catching_up = why_not == "catching up"
     validator.views.voting_power = 0 if why_not == "no validator" else 1_000
     await validator.blocks_with(announcer, READY)
-    assert (validator.submitted, (tmp_path / FILE).exists()) == ([], False)
+    assert (validator.submitted, validator.used, (tmp_path / FILE).exists()) == ([], [], False)
     validator.gossip.begun.set()
     validator.is_catching_up, validator.views.voting_power = False, 1_000
     await validator.blocks_with(announcer, READY)
     assert validator.said == (("spring",), "0.2.0")
+    assert validator.used == ["announce readiness for the upgrade spring"]
 
 
 @pytest.mark.parametrize(

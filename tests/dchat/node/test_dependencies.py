@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+EXTRAS = "requirements-extras.lock"
+LOCKS = ("requirements.lock", "requirements-dev.lock", EXTRAS)
 PINNED = re.compile(r"^([a-z0-9][a-z0-9.-]*)==\S+ \\$", re.MULTILINE)
 
 
@@ -43,6 +44,34 @@ def test_locks_cover_the_declared_requirements() -> None:
     dev = {canonical(r) for r in project["optional-dependencies"]["dev"]}
     assert declared <= pinned("requirements.lock")
     assert declared | dev <= pinned("requirements-dev.lock")
+
+
+def entries(lock: str) -> dict[str, tuple[str, frozenset[str]]]:
+    """By name: the version, and its hashes."""
+    found = {}
+    for block in re.split(r"^(?=[a-z0-9])", (ROOT / lock).read_text(), flags=re.MULTILINE)[1:]:
+        name, _, version = block.splitlines()[0].removesuffix(" \\").partition("==")
+        found[name] = (version, frozenset(re.findall(r"--hash=(\S+)", block)))
+    return found
+
+
+def needed(names: set[str]) -> set[str]:
+    """These, and all that they need, as it is installed here."""
+    found: set[str] = set()
+    while names - found:
+        name = (names - found).pop()
+        found.add(name)
+        told = importlib.metadata.requires(name) or []
+        names = names | {canonical(one) for one in told if "extra ==" not in one.replace("'", '"')}
+    return found
+
+
+def test_the_images_extras_are_pinned_as_the_tests_have_them() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    extras = needed({canonical(r) for name in ("kms", "s3", "hsm") for r in project[name]})
+    assert extras - pinned("requirements.lock") == pinned(EXTRAS)
+    dev = entries("requirements-dev.lock")
+    assert entries(EXTRAS) == {name: dev[name] for name in pinned(EXTRAS)}
 
 
 @pytest.mark.parametrize("lock", LOCKS)

@@ -200,3 +200,4 @@ def test_the_process_ends_with_a_code_of_its_own_and_names_the_file(stopped: Sto
     )  # fmt: skip
     last = ended.stderr.splitlines()[-1]
     assert (ended.returncode, str(path) in last, "block at offset" in last) == (EXIT_DISK, True, True), ended.stderr
+    assert "Traceback" not in ended.stderr, "the sentence says all that there is"

@@ -11,14 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from dchat.cli.local import testnet_control
+from dchat.cli.main import dchat
 from dchat.devnet import processes
 from dchat.devnet.leases import free_ports
 from dchat.devnet.network import make_network
 from dchat.home import home_lock
-from dchat.home.errors import AlreadyRunning
-from dchat.home.home import Home
+from dchat.home.errors import AlreadyRunning, HomeError
+from dchat.home.home import Home, make_keys
 from storage.errors import StoreUnavailable
 from storage.leveldb import LevelStore
 
@@ -123,3 +125,40 @@ def test_who_leaves_a_home_by_an_error_is_named_there_no_more(tmp_path: Path) ->
     with pytest.raises(ValueError, match="half way"), home_lock.hold_home(home):
         raise ValueError("half way")
     assert home.pid_file.read_text() == ""
+
+
+def signer_of(home: Home) -> list[str]:
+    """Given the home's files by their names."""
+    files = ["--key-file", str(home.validator_key), "--state-file", str(home.sign_state)]
+    return ["signer", *files, "--chain-id", "one", "--connect", "unix:///nowhere"]
+
+
+def test_no_signer_signs_by_the_record_of_a_node_that_runs_however_it_is_named(tmp_path: Path) -> None:
+    """Audit 73."""
+    home = Home.of(tmp_path)
+    make_keys(home)
+    with home_lock.hold_home(home):
+        done = CliRunner().invoke(dchat, signer_of(home))
+        assert done.exit_code == 1, done.output
+        assert "another process signs by this record: stop it first" in done.output
+    with (
+        home_lock.hold_record(home.sign_state),
+        pytest.raises(AlreadyRunning, match="signs by this record"),
+        home_lock.hold_home(home),
+    ):
+        pass
+    with home_lock.hold_home(home):
+        pass
+
+
+def test_nothing_signs_by_a_record_that_is_a_link(tmp_path: Path) -> None:
+    """Audit 74: the next record takes the link's place, and who comes by the other name signs by the old one."""
+    home, elsewhere = Home.of(tmp_path / "home"), tmp_path / "state.json"
+    make_keys(home)
+    home.sign_state.rename(elsewhere)
+    home.sign_state.symlink_to(elsewhere)
+    with pytest.raises(HomeError, match="is a symbolic link"), home_lock.hold_home(home):
+        pass
+    done = CliRunner().invoke(dchat, signer_of(home))
+    assert done.exit_code == 2, done.output
+    assert "is a symbolic link" in done.output

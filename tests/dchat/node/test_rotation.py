@@ -4,6 +4,7 @@ that is killed between the transaction and the height from which its new key sig
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -68,6 +69,37 @@ def signers(network: Network, at: int) -> set[str]:
     return {one["validator_address"].upper() for one in signatures if one.get("signature")}
 
 
+def why(network: Network, index: int, at: int) -> Any:
+    """Its record is written a moment after the block."""
+    deadline = time.monotonic() + WITHIN_S
+    while (told := ask(network, index, f"/why?height={at}"))["record"] is None:
+        assert time.monotonic() < deadline, told
+        time.sleep(0.1)
+    return told
+
+
+def remembered(network: Network, index: int, heights: range, change: int, *, old: str, new: str) -> None:
+    """Each of these heights, by the key that was its validator's then. change: from where the new one signs."""
+    for one in heights:
+        told = why(network, index, one)
+        assert told["record"]["address"] == (new if one >= change else old), told
+        assert told["cause"] != "not_in_set", told
+        voted = {old, new} & signers(network, one)
+        after = why(network, index, one + 1)["record"]
+        assert after["before"] == ("commit" if voted else "absent"), (one, told, after)
+
+
+def synced_anew(network: Network, index: int, until: int) -> None:
+    """As after a loss of the databases: only its keys, those it gave up, and their records are left."""
+    node = network.nodes[index]
+    assert processes.stop(network, (node,)) == [node]
+    for path in (network.home_of(node) / "data").iterdir():
+        if path.is_dir() and path.name != "retired":
+            shutil.rmtree(path)
+    processes.start(network, node)
+    until_height(network, index, until, within_s=WITHIN_S)
+
+
 def test_keys_change_while_the_chain_goes_on(network: Network) -> None:
     until_height(network, 1, 3, within_s=WITHIN_S)
     old, new, at = rotate(network, 0)
@@ -87,6 +119,9 @@ def test_keys_change_while_the_chain_goes_on(network: Network) -> None:
     assert not (home / "config" / "priv_validator_next_key.json").exists()
     assert (home / "config" / "priv_validator_key.json").stat().st_mode & 0o777 == 0o600
     assert ask(network, 0, "/status")["validator_address"].upper() == new
+    remembered(network, 0, range(at - 1, at + 10), at + 2, old=old, new=new)
+    synced_anew(network, 0, at + 12)
+    remembered(network, 0, range(2, at + 10), at + 2, old=old, new=new)
 
     other = network.nodes[2]
     old, new, at = rotate(network, 2)
@@ -101,6 +136,8 @@ def test_keys_change_while_the_chain_goes_on(network: Network) -> None:
     found = ask(network, 1, f"/v1/validators/by-consensus-address/{old}")["validator"]
     assert found["consensus_address"].upper() == new
     assert [one["address"].upper() for one in found["rotations"]] == [old]
+    synced_anew(network, 2, at + 12)
+    remembered(network, 2, range(at - 1, at + 10), at + 2, old=old, new=new)
     slots, twice = double_signatures([network.home_of(node) for node in network.nodes])
     assert slots > 50
     assert twice == []

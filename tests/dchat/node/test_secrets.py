@@ -11,6 +11,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from dchat.devnet.leases import free_ports
 from dchat.devnet.network import Network, Ports, make_network
 from dchat.home import identity, logs
 from dchat.home.home import Home, load_validator_key
+from dchat.shown.text import without_userinfo
 from tests.support.node.machine import files_end_at
 from tests.support.node.running import QUICK
 from tests.support.patience import PATIENCE_S
@@ -199,6 +201,12 @@ def test_lines_that_a_full_disk_refuses_are_counted_and_told_later(tmp_path: Pat
         assert lost == 'level="error" event="log lines were lost" lines=3 error="File too large"'
 
 
+def test_no_line_of_the_log_says_who_a_url_is_for() -> None:
+    file, peer = io.StringIO(), f"tcp://{'ab' * 20}@10.0.0.2:26656"
+    logs.LossyStream(file).write(f'event="away" url="http://me:s3cret/@word@h:1/" peer="{peer}" mail="a@b.example"\n')
+    assert file.getvalue() == f'event="away" url="http://***@h:1/" peer="{peer}" mail="a@b.example"\n'
+
+
 def test_a_log_that_nobody_reads_any_more_ends_nothing() -> None:
     readable, writable = os.pipe()
     with os.fdopen(writable, "w") as file:
@@ -206,3 +214,13 @@ def test_a_log_that_nobody_reads_any_more_ends_nothing() -> None:
         stream = logs.LossyStream(file)
         stream.write("to nobody\n")
         assert stream.lost == 1
+
+
+def test_a_line_of_many_schemes_takes_no_longer_than_another() -> None:
+    """audit 87: what looked for passwords in each line took by the square of it, on the loop."""
+    began = time.process_time()
+    for text in ("://" * 200_000 + " @", "a" * 600_000 + " @", "://" * 200_000 + "@ x", "@" * 600_000):
+        without_userinfo(text)
+    assert time.process_time() - began < 10
+    assert without_userinfo("a://b:c@d://e:f@g h://i") == "a://***@g h://i"
+    assert without_userinfo(f"tcp://{'0a' * 20}@h:1,tcp://u:p@h") == f"tcp://{'0a' * 20}@h:1,tcp://***@h"

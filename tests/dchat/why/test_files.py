@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,19 @@ async def test_the_last_missed_height_is_found_and_explained(tmp_path: Path) -> 
     assert desk.answer(6)["missed"] == []
     assert desk.answer(99)["record"] is None
     assert desk.answer(99)["kept"] == {"lowest": 4, "highest": 7}
+
+
+@pytest.mark.parametrize(("heights", "told"), [(100, record(2)), (0, None)])
+async def test_a_record_is_told_of_before_it_is_written(
+    tmp_path: Path, heights: int, told: HeightRecord | None
+) -> None:
+    desk = WhyDesk(OsDisk(), tmp_path / "why", heights, InlineWorkers())
+    for one in (record(1), record(2, how="synced"), record(2)):
+        desk.keep(one)
+    assert not (tmp_path / "why").exists()
+    assert desk.answer(2)["record"] == (None if told is None else asdict(told))
+    desk.close()
+    assert desk.answer(2)["record"] == (None if told is None else asdict(told))
 
 
 def test_without_records_nothing_is_claimed() -> None:

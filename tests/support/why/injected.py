@@ -98,7 +98,8 @@ class Scene:
         address, driver = node.key.pub_key.address, parts.driver
         skew = ClockSkew(clock, lambda: address, Faults(), is_behind=parts.gossip.is_catching_up)
         around = Around(
-            address=lambda: address, started_at=clock.now_ns() // 10**6, peers=lambda: len(parts.switch.peers),
+            own=lambda validators: address if address in validators else b"",
+            started_at=clock.now_ns() // 10**6, peers=lambda: len(parts.switch.peers),
             is_behind=parts.gossip.is_catching_up, skew_ns=lambda: skew.ns, is_jailed=lambda: _is_jailed(node),
             has_signer=lambda: self.door is None or self.door.here, name_of=self._name_of,
         )  # fmt: skip

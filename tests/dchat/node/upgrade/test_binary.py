@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from chain.upgrade.plan import Plan
+from consensus.privval.record import slots_path
 from dchat.config import load
 from dchat.devnet.leases import free_ports
 from dchat.devnet.network import Pace, make_network
-from dchat.home.home import Home
+from dchat.home.home import Home, make_keys
+from dchat.home.home_lock import hold_home
 from dchat.node.errors import CannotUpgrade
 from dchat.node.upgrade import (
     EXIT_UPGRADE,
@@ -26,6 +28,7 @@ from dchat.node.upgrade import (
     file_sha256,
     write_info,
 )
+from dchat.signer.files import SignerFiles
 from tests.support.upgrade.builds import Daemon, make_build
 from tests.support.upgrade.readiness import write_binary
 
@@ -104,6 +107,19 @@ def test_a_backup_that_broke_off_is_not_taken_for_one(tmp_path: Path) -> None:
     (home.data / "c").unlink()
     copy_data(home, folder)
     assert sorted(path.name for path in tmp_path.rglob("backup*/*")) == ["a", "b"]
+
+
+def test_no_record_of_signing_is_in_a_backup(tmp_path: Path) -> None:
+    """Failure 9: an old one that is brought back would let a key sign twice, the next key's too."""
+    home, folder = Home.of(tmp_path / "home"), tmp_path / "backup"
+    make_keys(home)
+    SignerFiles(home.next_validator_key, home.next_sign_state).make()
+    for state in (home.sign_state, home.next_sign_state):
+        slots_path(state).write_bytes(b"slots")
+    (home.data / "kept").write_text("kept")
+    with hold_home(home):
+        copy_data(home, folder)
+    assert [path.name for path in folder.rglob("*")] == ["kept"]
 
 
 @pytest.mark.parametrize("place", ["data", "data/backups", "data/../data/backups"])

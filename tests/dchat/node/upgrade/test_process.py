@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -127,6 +128,8 @@ async def test_automatic_swap_with_backup_keeps_pid_and_arguments(daemon: Daemon
     assert process.poll() is None  # the same process
     assert (daemon.home / "data" / "validator.pid").read_text().strip() == str(process.pid)
     copy = backup / f"data-backup-spring-{height}"
+    again = run(second, "upgrade", "rehearse", "spring", "--home", daemon.home, code=1)
+    assert f"there is nothing to do: the chain has the upgrade 'spring' at height {height}" in again
     assert (copy / "app" / "CURRENT").exists()
     assert not (copy / "priv_validator_state.json").exists()  # known failure 9
 
@@ -140,6 +143,7 @@ async def test_a_validator_announces_by_itself_and_takes_back_what_is_not_true(
     daemon.start(first, *TO_THE_SECOND, second)
     told = await until_told(daemon, lambda told: list(told.validators[0].names) == ["spring"])
     announced = told.validators[0]
+    assert "announce readiness for the upgrade spring" in (daemon.home / "audit.log").read_text()
     assert announced.software == run(second, "--version").split()[1]
     assert "dchat_upgrade_ready_power_ratio" not in await page(f"http://127.0.0.1:{ports.metrics}/metrics")
 
@@ -199,13 +203,35 @@ async def test_a_binary_with_another_checksum_is_not_run(daemon: Daemon, builds:
 async def test_a_binary_that_lacks_the_upgrade_ends_instead_of_swapping_for_ever(
     daemon: Daemon, builds: tuple[Path, Path]
 ) -> None:
-    first, _ = builds
+    first, second = builds
+    binary = daemon.home.parent / "build"
+    shutil.copy(second, binary)
     daemon.environment["DCHAT_UPGRADE__SERVE_FOR"] = "0"
-    daemon.start(first, *TO_THE_SECOND, first)
+    daemon.start(first, *TO_THE_SECOND, binary)
     await plan_in(daemon, 30)
+    shutil.copy(first, binary)  # later than the start, which would refuse it
     assert await daemon.wait_exit(timeout_s=60) == EXIT_UPGRADE
     assert daemon.said("the upgrade binary does not know the upgrade")
     assert daemon.log.read_text().count("becoming the upgrade binary") == 1
+
+
+async def test_a_binary_that_lacks_the_upgrade_is_refused_before_the_home_is_asked_for(
+    daemon: Daemon, builds: tuple[Path, Path]
+) -> None:
+    first, _ = builds
+    flags = ("validator", "--home", daemon.home, *TO_THE_SECOND, first)
+    sentence = "does not know the upgrade 'spring'; it knows: "
+    assert sentence in run(first, *flags, code=EXIT_UPGRADE)
+    daemon.start(first)
+    await daemon.reach(1)
+    height = await height_of(daemon)
+    assert sentence in run(first, *flags, "--validate", code=2)
+    assert sentence in run(first, *flags, "--takeover", code=EXIT_UPGRADE)
+    await daemon.reach(height + 3)
+    assert daemon.process is not None
+    assert daemon.process.poll() is None
+    assert not daemon.said("handed over")
+    assert "operator key used" not in (daemon.home / "audit.log").read_text()
 
 
 async def test_halt_height_skip_rollback_and_rehearsal(daemon: Daemon, builds: tuple[Path, Path]) -> None:
