@@ -8,7 +8,7 @@ Source: CometBFT v0.38, privval/signer_requestHandler.go, privval/signer_server.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
@@ -19,6 +19,7 @@ from consensus.privval.channel import Channel, SignerAddress, dial
 from consensus.privval.errors import SignerLinkLost
 from consensus.privval.signer import VOTE_STEPS, FileSigner
 from consensus.system.errors import SigningRefused
+from consensus.system.log_limit import LogLimit
 from consensus.types.vote import PRECOMMIT, Proposal, Vote
 from crypto.keys import pub_key_to_proto
 from proto.tendermint.privval import types_pb2 as pb
@@ -28,7 +29,8 @@ RETRY_S: Final = 0.25  # between two tries to reach the validator: it misses vot
 IDLE_S: Final = 15.0  # without a question: validators ping every 3.3 s, so the line is dead
 ANSWER_S: Final = 5.0  # for an answer to leave: CometBFT's time to read it
 UNSIGNED: Final = b"\0"  # stands for the signature where only the rest is judged
-HEIGHT_MAX: Final = (1 << 63) - 1
+HEIGHT_MAX: Final = (1 << 62) - 1  # no chain comes there; its record says heights above what is signed, in 64 bits
+OTHER_CHAIN_CHARS_MAX: Final = 64  # that are told of
 ROUND_MAX: Final = (1 << 31) - 1
 
 log = structlog.get_logger(__name__)
@@ -40,6 +42,7 @@ class SignerService:
 
     signer: FileSigner
     chain_id: str
+    _limited: LogLimit = field(default_factory=lambda: LogLimit(log, source_name="what"), repr=False)
 
     def answer(self, asked: pb.Message) -> pb.Message:
         """Raises SignerLinkLost for what nobody asks a signer, and what the disk raises."""
@@ -58,7 +61,7 @@ class SignerService:
 
     def _pub_key(self, asked: pb.PubKeyRequest) -> pb.PubKeyResponse:
         if why := self._other_chain(asked.chain_id):
-            return pb.PubKeyResponse(error=_refused("the public key", why))
+            return pb.PubKeyResponse(error=self._refused("the public key", why))
         return pb.PubKeyResponse(pub_key=pub_key_to_proto(self.signer.pub_key))
 
     def _vote(self, asked: pb.SignVoteRequest) -> pb.SignedVoteResponse:
@@ -69,7 +72,7 @@ class SignerService:
             extends = vote.type == PRECOMMIT and not vote.is_nil  # CometBFT wants it signed, also where it has none
             signed = self.signer.sign_vote(self.chain_id, vote, with_extension=extends)
         except (SigningRefused, InvalidData) as error:
-            return pb.SignedVoteResponse(error=_refused("a vote", str(error)))
+            return pb.SignedVoteResponse(error=self._refused("a vote", str(error)))
         return pb.SignedVoteResponse(vote=signed.to_proto())
 
     def _proposal(self, asked: pb.SignProposalRequest) -> pb.SignedProposalResponse:
@@ -78,16 +81,17 @@ class SignerService:
                 raise SigningRefused(why)
             signed = self.signer.sign_proposal(self.chain_id, _proposal_of(asked.proposal))
         except (SigningRefused, InvalidData) as error:
-            return pb.SignedProposalResponse(error=_refused("a proposal", str(error)))
+            return pb.SignedProposalResponse(error=self._refused("a proposal", str(error)))
         return pb.SignedProposalResponse(proposal=signed.to_proto())
 
     def _other_chain(self, chain_id: str) -> str:
-        return "" if chain_id == self.chain_id else f"this signer is of chain {self.chain_id!r}, not of {chain_id!r}"
+        other = chain_id[:OTHER_CHAIN_CHARS_MAX]
+        return "" if chain_id == self.chain_id else f"this signer is of chain {self.chain_id!r}, not of {other!r}"
 
-
-def _refused(what: str, why: str) -> pb.RemoteSignerError:
-    log.warning("refused to sign", what=what, why=why)
-    return pb.RemoteSignerError(code=1, description=why)
+    def _refused(self, what: str, why: str) -> pb.RemoteSignerError:
+        """A validator asks as often as it likes: not each time is a line."""
+        self._limited.warning("refused to sign", what, why=why)
+        return pb.RemoteSignerError(code=1, description=why)
 
 
 def _vote_of(message: types_pb2.Vote) -> Vote:
@@ -106,8 +110,8 @@ def _proposal_of(message: types_pb2.Proposal) -> Proposal:
     """Raises InvalidData."""
     proposal = Proposal.from_proto(message)
     proposal.signed(UNSIGNED).validate()
-    if proposal.height == 0:
-        raise InvalidVote("height is 0: nothing is proposed there")
+    if not 0 < proposal.height <= HEIGHT_MAX:
+        raise InvalidVote(f"height is {proposal.height}: nothing is proposed there")
     return proposal
 
 

@@ -4,7 +4,7 @@ A line is JSON with sorted keys: `seq` from 1, `time` (UTC), `what`, `details`, 
 of the line before; the first has zeros) and `hash`: SHA-256 of the line without it. Who changes, removes or inserts a
 line breaks every hash after it; who cuts lines off the end is seen by whoever kept a later hash, which is why a node
 says the newest in its log. The file is 0600, is only appended to, and each line is on disk when `add` returns. Several
-processes may write: each holds the file meanwhile.
+processes may write: each holds the file meanwhile, and who does not get it soon says so.
 """
 
 from __future__ import annotations
@@ -27,13 +27,20 @@ FIRST: Final = "0" * 64
 MODE: Final = 0o600
 LINE_BYTES_MAX: Final = 16_384
 DETAIL_CHARS_MAX: Final = 512  # of each: a reason may hold what others sent
+HELD_S: Final = 5.0  # as long another writer is waited for
+HELD_LOOK_S: Final = 0.02
 TORN: Final = "a torn line was passed over"
+TORN_BYTES_MAX: Final = 64 * LINE_BYTES_MAX  # of what is looked through for the last line
 
 log = structlog.get_logger(__name__)
 
 
 class AuditError(Exception):
     """The log cannot be written, or cannot be read."""
+
+
+class AuditHeld(AuditError):
+    """Another process has held it all the time."""
 
 
 class AuditBroken(AuditError):
@@ -58,26 +65,29 @@ class Entry:
 
 
 class Trail:
-    """Of one file. now_s: seconds since 1970."""
+    """Of one file. now_s: seconds since 1970. held_s: for how long another process that holds it is waited for."""
 
-    def __init__(self, path: Path, *, now_s: Callable[[], float] = time.time) -> None:
-        self.path, self._now_s = path, now_s
+    def __init__(self, path: Path, *, now_s: Callable[[], float] = time.time, held_s: float = HELD_S) -> None:
+        self.path, self.now_s, self._held_s = path, now_s, held_s
 
     def add(self, what: str, **details: str | int | bool) -> Entry:
-        """Returns the line that is on disk then. Raises AuditError: it is not, and why."""
+        """As `add_at`, of now."""
+        return self.add_at(self.now_s(), what, details)
+
+    def add_at(self, at_s: float, what: str, details: Mapping[str, str | int | bool]) -> Entry:
+        """Returns the line that is on disk then. Blocks. Raises AuditError: it is not, and why; AuditHeld."""
         try:
             file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, MODE)
         except OSError as error:
             raise AuditError(f"{self.path}: cannot be written: {error.strerror}") from None
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            self._hold(file)
             if (mode := os.fstat(file).st_mode & 0o777) != MODE:
                 raise AuditError(f"{self.path} has mode {mode:04o}; allowed: {MODE:04o}: chmod 600 it")
-            last, torn = self._last(file)
+            last, torn, end = self._last(file)
             if torn:
-                os.write(file, b"\n")
-                last = self._append(file, last, TORN, {"sha256": hashlib.sha256(torn).hexdigest()})
-            return self._append(file, last, what, details)
+                last, end = self._append(file, last, at_s, TORN, {"sha256": _hash_of_torn(torn)}, end), b""
+            return self._append(file, last, at_s, what, details, end)
         except OSError as error:
             raise AuditError(f"{self.path}: cannot be written: {error.strerror}") from None
         finally:
@@ -97,20 +107,20 @@ class Trail:
             file = self.path.open("rb")
         except OSError as error:
             raise AuditError(f"{self.path}: cannot be read: {error.strerror}") from None
-        before, seq, torn = FIRST, 0, b""
+        before, seq, torn, torn_at = FIRST, 0, b"", 0
         with file:
             for number, line in enumerate(iter(lambda: file.readline(LINE_BYTES_MAX + 1), b""), start=1):
                 entry = _parsed(line)
                 if entry is None:
-                    if torn:
-                        raise AuditBroken(self.path, number - 1, "is no line of an audit log")
-                    torn = line.removesuffix(b"\n")
+                    torn, torn_at = torn + line, torn_at or number
+                    if len(torn) > TORN_BYTES_MAX:
+                        raise AuditBroken(self.path, torn_at, "is no line of an audit log")
                     continue
-                if torn and (entry.what != TORN or entry.details.get("sha256") != hashlib.sha256(torn).hexdigest()):
-                    raise AuditBroken(self.path, number - 1, "is no line of an audit log")
+                if torn and (entry.what != TORN or entry.details.get("sha256") != _hash_of_torn(torn)):
+                    raise AuditBroken(self.path, torn_at, "is no line of an audit log")
                 if (entry.what == TORN) != bool(torn):
                     raise AuditBroken(self.path, number, "tells of a torn line that is not there")
-                torn = b""
+                torn, torn_at = b"", 0
                 if entry.seq != seq + 1 or entry.before != before:
                     raise AuditBroken(self.path, number, f"does not follow line {seq}: one was removed, or put in")
                 if entry.hash != _hash(_body(entry)):
@@ -118,22 +128,45 @@ class Trail:
                 before, seq = entry.hash, entry.seq
                 yield entry
         if torn:
-            raise AuditBroken(self.path, number, "is not whole: the last write was cut off; the next line will say so")
+            raise AuditBroken(self.path, torn_at, "is not whole: the last write was cut off; the next line will say so")
 
-    def _last(self, file: int) -> tuple[Entry | None, bytes]:
-        """The newest line (None: there is none), and what a write that was cut off left. Raises AuditError."""
+    def _last(self, file: int) -> tuple[Entry | None, bytes, bytes]:
+        """The newest line (None: there is none); what writes that were cut off left behind it, where the line that
+        tells of one may have been cut off itself; and what ends that. Raises AuditError."""
         size = os.fstat(file).st_size
-        tail = os.pread(file, 2 * LINE_BYTES_MAX, max(0, size - 2 * LINE_BYTES_MAX))
-        *lines, torn = tail.split(b"\n")
-        if not lines:
-            return None, torn
-        entry = _parsed(lines[-1] + b"\n")
-        if entry is None:
-            raise AuditError(f"{self.path}: its last line is none of an audit log; `dchat audit verify` says more")
-        return entry, torn
+        start = max(0, size - TORN_BYTES_MAX)
+        tail = os.pread(file, TORN_BYTES_MAX, start)
+        lacks = b"\n" if tail and not tail.endswith(b"\n") else b""
+        if lacks and (entry := _parsed(tail[tail.rfind(b"\n") + 1 :] + lacks)) is not None:
+            return entry, b"", lacks  # cut off between its text and its end
+        end = len(tail)
+        while (at := tail.rfind(b"\n", 0, end)) >= 0:
+            begin = tail.rfind(b"\n", 0, at) + 1
+            entry = _parsed(tail[begin : at + 1])
+            if entry is not None:
+                return entry, tail[at + 1 :], lacks
+            end = at
+        if start:
+            raise AuditError(f"{self.path}: its last lines are none of an audit log; `dchat audit verify` says more")
+        return None, tail, lacks
 
-    def _append(self, file: int, last: Entry | None, what: str, details: Mapping[str, Any]) -> Entry:
-        at = datetime.datetime.fromtimestamp(self._now_s(), datetime.UTC).isoformat(timespec="milliseconds")
+    def _hold(self, file: int) -> None:
+        """Raises AuditHeld, OSError."""
+        until = time.monotonic() + self._held_s
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise AuditHeld(f"{self.path}: another process has held it for {self._held_s:g} s") from None
+            time.sleep(HELD_LOOK_S)
+
+    def _append(
+        self, file: int, last: Entry | None, at_s: float, what: str, details: Mapping[str, Any], front: bytes = b""
+    ) -> Entry:
+        """front: the end of what was cut off before, in one write with the line."""
+        at = datetime.datetime.fromtimestamp(at_s, datetime.UTC).isoformat(timespec="milliseconds")
         entry = Entry(
             seq=last.seq + 1 if last else 1,
             time=at.replace("+00:00", "Z"),
@@ -146,8 +179,9 @@ class Trail:
         body = _body(entry)
         digest = _hash(body)
         line = _text({**body, "hash": digest}) + b"\n"
-        assert len(line) <= LINE_BYTES_MAX, len(line)
-        if os.write(file, line) != len(line):
+        if len(line) > LINE_BYTES_MAX:
+            raise AuditError(f"{self.path}: a line would have {len(line)} bytes; allowed: {LINE_BYTES_MAX}")
+        if os.write(file, front + line) != len(front + line):
             raise AuditError(f"{self.path}: only a part of a line was written")
         os.fsync(file)
         return Entry(**{**body, "hash": digest})
@@ -167,6 +201,11 @@ def _text(value: Mapping[str, Any]) -> bytes:
 
 def _hash(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(_text(body)).hexdigest()
+
+
+def _hash_of_torn(torn: bytes) -> str:
+    """Of one line or several, without the newline that ends them."""
+    return hashlib.sha256(torn.removesuffix(b"\n")).hexdigest()
 
 
 def _parsed(line: bytes) -> Entry | None:

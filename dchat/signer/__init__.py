@@ -1,3 +1,3 @@
 """`dchat signer`: the process that signs for a validator on another machine."""
 
-__all__ = ["choice", "files", "held", "kms", "process", "token"]
+__all__ = ["choice", "discarded", "files", "held", "kms", "process", "token"]

@@ -10,21 +10,17 @@ Source: docs/signer.md; CometBFT v0.38, privval/file.go.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from consensus.documents.files import SignState, format_sign_state, format_validator_key
 from consensus.p2p.conn.node_key import NodeKey
-from consensus.privval.errors import SignerStateInUse
 from consensus.privval.record import slots_path
 from consensus.system.files import is_private, write_new_secret
 from crypto.keys import ED25519, PrivKey, PubKey
 from dchat.home.errors import HomeError
-from dchat.home.home import Home, new_key
+from dchat.home.home import BY_HAND, Home, new_key
 from dchat.home.key_file import KeyFile, format_encrypted, format_held
 
 NODE_KEY: Final = "signer_node_key.json"
@@ -86,7 +82,7 @@ class SignerFiles:
         if not self.state.exists():
             raise HomeError(
                 f"{self.state} is missing: with an empty record this key could sign twice. Bring the record from where "
-                'the key last signed; only for a key that has never signed, write it: {"height":"0","round":0,"step":0}'
+                f"the key last signed. {BY_HAND}"
             )
         for path in filter(Path.exists, (self.state, slots_path(self.state))):
             self._check_private(path)
@@ -94,16 +90,6 @@ class SignerFiles:
     def check_new(self) -> None:
         """That there is neither a key nor a record. Raises HomeError."""
         self._check_new(self.key, self.state)
-
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """One process signs by a record. Raises SignerStateInUse, OSError."""
-        with self.state.with_suffix(".lock").open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise SignerStateInUse(f"{self.state}: another process signs by this record: stop it first") from None
-            yield
 
     @staticmethod
     def _check_new(*paths: Path) -> None:

@@ -127,8 +127,8 @@ class HeldSigningKey:
             told, proof = self.holder.public_key(), self.holder.sign(PROBE)
         if told != self.pub_key:
             raise KeyLost(
-                f"{self.holder.where}: its key is of validator {told.address.hex()}, and the key file names "
-                f"{self.pub_key.address.hex()}: is it the right slot, label or key id?"
+                f"{self.holder.where}: its key is of validator {told.address.hex().upper()}, and the key file names "
+                f"{self.pub_key.address.hex().upper()}: is it the right slot, label or key id?"
             )
         if not self.pub_key.verify(PROBE, proof):
             raise KeyLost(f"{self.holder.where}: what it signs does not verify by its own public key")

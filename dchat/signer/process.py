@@ -27,6 +27,7 @@ from consensus.system.machine import last_words
 from dchat.config.hsm import HsmSection
 from dchat.home import logs
 from dchat.home.errors import HomeError
+from dchat.home.home_lock import hold_record
 from dchat.signer.choice import signing_key
 from dchat.signer.files import SignerFiles
 
@@ -47,13 +48,13 @@ class SignerOptions:
     root: Path = Path()
 
 
-def run_signer(files: SignerFiles, options: SignerOptions) -> int:
-    """Until a signal or a failure; returns the exit code."""
+def run_signer(files: SignerFiles, options: SignerOptions, *, is_homes: bool = False) -> int:
+    """Until a signal or a failure; returns the exit code. is_homes: who calls holds the home, and so the record."""
     try:
         file, node_key = files.load_key_file(), files.load_node_key()
         key = signing_key(file, options.hsm, options.root, files.passphrase)
         files.check_record()
-        with files.held():
+        with contextlib.nullcontext() if is_homes else hold_record(files.state):
             signer = FileSigner(OsDisk(), key, files.state)
             try:
                 return uvloop.run(_until_asked(signer, node_key, options))
@@ -74,8 +75,8 @@ async def _until_asked(signer: FileSigner, node_key: NodeKey, options: SignerOpt
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     log.info(
-        "signs", validator=signer.pub_key.address.hex(), by=options.hsm.kind or "file", chain_id=options.chain_id,
-        signer_id=node_key.id, connects_to=str(options.address), pid=os.getpid(),
+        "signs", validator=signer.pub_key.address.hex().upper(), by=options.hsm.kind or "file",
+        chain_id=options.chain_id, signer_id=node_key.id, connects_to=str(options.address), pid=os.getpid(),
         last_signed="/".join(map(str, signer.last_position)),
     )  # fmt: skip
     process = SignerProcess(

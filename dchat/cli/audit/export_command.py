@@ -23,10 +23,13 @@ PAGES_MAX: Final = 10_000  # of one list: a million things of one account
 
 
 class List(NamedTuple):
-    """A path that answers in pages. param: which names whose it is; empty: the path does."""
+    """A path that answers in pages. param: which names whose it is; empty: the path does. last: the field of a page's
+    last row behind which the next one begins; empty: the answer's own `next` says. more: whether there is a next."""
 
     path: str
     param: str = ""
+    last: str = ""
+    more: bool = True
 
 
 # What is one thing, by its path; absent is null.
@@ -36,13 +39,15 @@ RECORDS: Final = {
     "identity": "/v1/identities/{a}", "profile": "/v1/identities/{a}/profile", "devices": "/v1/identities/{a}/devices",
     "prekeys": "/v1/identities/{a}/prekeys", "reputation": "/v1/identities/{a}/reputation",
     "score": "/v1/identities/{a}/score", "allowance": "/v1/identities/{a}/allowance", "guardians": "/v1/guardians/{a}",
-    "recovery": "/v1/recoveries/{a}", "rewards": "/v1/rewards/{a}",
+    "recovery": "/v1/recoveries/{a}", "rewards": "/v1/rewards/{a}", "validator": "/v1/validators/{a}",
 }  # fmt: skip
 LISTS: Final = {
     "holdings": List("/v1/accounts/{a}/holdings"), "memberships": List("/v1/identities/{a}/memberships"),
-    "delegations": List("/v1/delegations", "delegator"), "unbondings": List("/v1/unbondings", "delegator"),
-    "redelegations": List("/v1/redelegations", "delegator"), "denominations": List("/v1/denominations", "creator"),
-    "escrows": List("/v1/escrows", "party"), "receipts": List("/v1/receipts", "party"),
+    "delegations": List("/v1/delegations", "delegator", last="operator"),
+    "unbondings": List("/v1/unbondings", "delegator", last="operator"),
+    "redelegations": List("/v1/redelegations", "delegator", more=False),
+    "slashes": List("/v1/validators/{a}/slashes", more=False), "denominations": List("/v1/denominations", "creator"),
+    "escrows": List("/v1/escrows", "party", last="id"), "receipts": List("/v1/receipts", "party"),
     "requests_to_be_paid": List("/v1/payment-requests", "payee"),
     "requests_to_pay": List("/v1/payment-requests", "payer"),
     "standing_orders": List("/v1/standing-orders", "owner"),
@@ -80,6 +85,7 @@ def export_user_data(identity: bytes, output: Path, url: str | None, node: str |
     told["chain_id"], told["height"] = status["chain_id"], status["latest_block_height"]
     told["records"] = {name: door.record(path.format(a=address)) for name, path in RECORDS.items()}
     told["lists"] = {name: door.all_of(name, one, address) for name, one in LISTS.items()}
+    told["lists_cut"] = door.cut
     base = max(int(status["earliest_block_height"]), from_height or 1)
     told["transactions_from_height"] = str(base)
     told["transactions"] = run(lambda client: transactions(client, identity, base, int(told["height"])), node)
@@ -95,7 +101,7 @@ def export_user_data(identity: bytes, output: Path, url: str | None, node: str |
     show_json(
         {
             "file": str(output), "height": told["height"], "things": things, "transactions": len(told["transactions"]),
-            "transactions_from_height": told["transactions_from_height"],
+            "transactions_from_height": told["transactions_from_height"], "lists_cut": door.cut,
         }
     )  # fmt: skip
 
@@ -105,6 +111,7 @@ class Door:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self.cut: list[str] = []  # lists of which a node tells no more than one page, and that filled it
 
     def ask(self, path: str, **params: str | int) -> dict[str, Any]:
         """Raises Refusal."""
@@ -118,16 +125,19 @@ class Door:
         return self._get(path, {})
 
     def all_of(self, name: str, one: List, address: str) -> list[Any]:
-        """Every row of all pages. Raises Refusal."""
+        """Every row of all pages; `cut` has the name of a list that may have more. Raises Refusal."""
         rows: list[Any] = []
         params: dict[str, str | int] = {"limit": PAGE}
         if one.param:
             params[one.param] = address
         for _ in range(PAGES_MAX):
             answer = self._get(one.path.format(a=address), params) or {}
-            rows += next((value for value in answer.values() if isinstance(value, list)), [])
-            after = str(answer.get("next_after", ""))
-            if after in ("", "0", str(params.get("after"))):
+            page: list[Any] = next((value for value in answer.values() if isinstance(value, list)), [])
+            rows += page
+            if not one.more and len(page) >= PAGE:
+                self.cut.append(name)
+            after = _after(answer, page, one)
+            if after in ("", str(params.get("after"))):
                 return rows
             params["after"] = after
         raise Refusal(f"{name}: more than {PAGES_MAX * PAGE} rows; that is more than this command takes")
@@ -140,6 +150,14 @@ class Door:
             why = answer.get("error", status) if isinstance(answer, dict) else status
             raise Refusal(f"{self._url}{path}: {quoted(str(why))}", Exit.FAILED)
         return answer
+
+
+def _after(answer: dict[str, Any], page: list[Any], one: List) -> str:
+    """Where the next page begins; empty: there is none."""
+    if not one.last or not one.more:
+        return str(answer.get("next") or "") if one.more else ""
+    last = page[-1] if len(page) >= PAGE else None
+    return str(last.get(one.last) or "") if isinstance(last, dict) else ""
 
 
 async def transactions(client: Client, identity: bytes, base: int, top: int) -> list[dict[str, Any]]:

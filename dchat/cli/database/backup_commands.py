@@ -104,6 +104,8 @@ def backup_command(
             )  # fmt: skip
         else:
             target, name = place_of(output, config)
+            if name:
+                echo(f"writes one file, {target.path_of(name)}; a folder is named with / at its end", err=True)
             made = make_backup(home, config, target, name, compress=compress, lock=lock, told=told)
     progress.end()
     for old in made.removed:

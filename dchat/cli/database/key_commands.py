@@ -1,4 +1,4 @@
-"""`dchat signer init`, `next-key`, `show`, `adopt`, `move-key`, `encrypt-key`, `decrypt-key`: a key and where it is."""
+"""`dchat signer init`, `show`, `adopt`, `move-key`, `encrypt-key`, `decrypt-key`: a key and where it is."""
 
 from __future__ import annotations
 
@@ -9,24 +9,28 @@ from typing import Any
 
 import click
 
+from chain.kernel.event_text import consensus
 from consensus.documents.files import format_validator_key
 from consensus.privval.errors import KeyLost, SignerStateInUse
 from crypto.keys import ED25519, Ed25519PrivKey, PubKey
-from crypto.mldsa import ML_DSA_65
 from dchat.cli.terminal.base import (
     Command,
     Exit,
     Refusal,
     current_home,
     echo,
+    hex_text,
     home_root,
     key_type_option,
     load_config,
+    show_json,
 )
+from dchat.cli.terminal.outcome import is_text, output_option
 from dchat.config import Config
 from dchat.home.errors import HomeError
-from dchat.home.home_lock import hold_home
-from dchat.home.key_file import HOLDERS, KeyFile, format_encrypted, format_held, passphrase_of, replace_key_file
+from dchat.home.home import check_key_type
+from dchat.home.home_lock import hold_home, hold_record
+from dchat.home.key_file import HOLDERS, format_encrypted, format_held, passphrase_of, replace_key_file
 from dchat.signer.choice import holder_of
 from dchat.signer.files import SignerFiles
 from dchat.signer.held import PROBE, Holder
@@ -98,11 +102,10 @@ def _plainly() -> Iterator[None]:
 @contextlib.contextmanager
 def _stopped(files: SignerFiles, *, is_homes: bool) -> Iterator[None]:
     """Around what changes a key's file: nobody signs by it meanwhile. Raises HomeError, SignerStateInUse."""
-    with contextlib.ExitStack() as held:
-        if is_homes:
-            held.enter_context(hold_home(current_home()[0]))
+    if not is_homes:
+        files.check_record()  # whose folder may be missing
+    with hold_home(current_home()[0]) if is_homes else hold_record(files.state):
         files.check_record()
-        held.enter_context(files.held())
         yield
 
 
@@ -123,8 +126,8 @@ def _show(files: SignerFiles) -> None:
     echo(f"record {files.state}")
     if file.held or file.encrypted:
         echo(f"the key is {HOLDERS[file.held] if file.held else 'under a passphrase'}")
-    echo(f"public key {file.pub_key.bytes.hex()}")
-    echo(f"validator address {file.pub_key.address.hex()}")
+    echo(f"public key {hex_text(file.pub_key.bytes)}")
+    echo(f"validator address {consensus(file.pub_key.address)}")
     echo(f"signer id {files.load_node_key().id}")
 
 
@@ -153,6 +156,8 @@ def init(
             pub_key, held = _made(kms, hsm)
             files.write_held(pub_key, held, never_signed=True)
         else:
+            if key_file is None:
+                check_key_type(current_home()[0], key_type)
             files.check_new()
             files.make(key_type, passphrase_of(files.passphrase, files.key) if passphrase_file is not None else None)
         _show(files)
@@ -173,13 +178,27 @@ def _made(kms: bool, given: dict[str, Any]) -> tuple[PubKey, str]:
     return holder.make(), config.hsm.kind
 
 
+def _shown(files: SignerFiles) -> dict[str, Any]:
+    """The same for programs. Raises HomeError, OSError."""
+    file = files.load_key_file()
+    return {
+        "key_file": str(files.key), "record": str(files.state), "key_type": file.pub_key.type,
+        "held": file.held or None, "encrypted": bool(file.encrypted), "public_key": file.pub_key.bytes.hex(),
+        "validator_address": consensus(file.pub_key.address), "signer_id": files.load_node_key().id,
+    }  # fmt: skip
+
+
 @click.command("show", cls=Command)
 @file_options
-def show(key_file: Path | None, state_file: Path | None, passphrase_file: Path | None) -> None:
+@output_option
+def show(key_file: Path | None, state_file: Path | None, passphrase_file: Path | None, form: str | None) -> None:
     """What a validator is told of this signer: public key, address, id. Nothing of it is secret, or asks for one."""
     files = files_of(key_file, state_file, passphrase_file)
     with _plainly():
-        _show(files)
+        if is_text(form):
+            _show(files)
+        else:
+            show_json(_shown(files))
 
 
 @click.command("adopt", cls=Command)
@@ -253,38 +272,4 @@ def decrypt_key(key_file: Path | None, state_file: Path | None, passphrase_file:
     echo(f"decrypted {files.key}: who reads it has the key")
 
 
-@click.command("next-key", cls=Command)
-@click.option(
-    "--key-type",
-    type=click.Choice((ED25519, ML_DSA_65)),
-    help="The new key's type; a chain takes those that its validator.pub_key_types name. Default: as the key has it.",
-)
-def next_key(key_type: str | None) -> None:
-    """Make the key that this home's validator is to change over to, with its empty record. Nothing is overwritten.
-
-    The node may run. Then: dchat tx stake rotate-key. Where this home's key is under a passphrase, the new one is put
-    under the same. For a key on a token or at a service see docs/signer.md.
-    """
-    home, config = current_home()
-    files = SignerFiles(home.next_validator_key, home.next_sign_state, home.passphrase)
-    with _plainly():
-        now = KeyFile.read(home.validator_key)
-        if now.held or config.hsm.enable:
-            raise HomeError(
-                f"{home.validator_key}: this validator's key is {HOLDERS.get(now.held, 'held elsewhere')}: make the "
-                "next one there (docs/signer.md, Change a key)"
-            )
-        files.check_new()
-        said = passphrase_of(home.passphrase, home.validator_key) if now.encrypted else None
-        if said is not None:
-            now.opened_by(said)  # by another one the node could not open it when its turn comes
-        files.make(key_type or now.pub_key.type, said)
-        file = files.load_key_file()
-        echo(f"key file {files.key}")
-        echo(f"record {files.state}")
-        echo(f"public key {file.pub_key.bytes.hex()}")
-        echo(f"validator address {file.pub_key.address.hex()}")
-        echo("next, with the operator's account: dchat tx stake rotate-key", err=True)
-
-
-OWN_COMMANDS = (init, next_key, show, adopt, move_key, encrypt_key, decrypt_key)
+OWN_COMMANDS = (init, show, adopt, move_key, encrypt_key, decrypt_key)

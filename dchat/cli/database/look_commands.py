@@ -32,6 +32,7 @@ from dchat.node.runtime import GENESIS_KEY
 from dchat.upkeep.copies import DATABASES, Copy
 from dchat.upkeep.verify import verify
 from genesis.digest import genesis_digest, rendered_digest
+from storage.errors import LOOK_FURTHER
 from storage.level_files import damages
 
 COUNTED_SHOWN_EVERY = 20_000  # records between two changes of the line
@@ -47,7 +48,7 @@ def verify_command(db_path: Path | None) -> None:
     home, config = chosen(db_path)
     need_databases(home)
     progress = Progress()
-    wrong = [str(error) for error in _damaged_files(home)]
+    wrong = [_told(str(error)) for error in _damaged_files(home)]
     begins: dict[str, int] = {}
     ends: dict[str, int] = {}
     for line in wrong:
@@ -63,7 +64,7 @@ def verify_command(db_path: Path | None) -> None:
                 ends[step.what] = step.at
                 if step.wrong:
                     progress.end()
-                    wrong.append(step.wrong.replace(str(copy.folder), str(home.databases)))
+                    wrong.append(_told(step.wrong.replace(str(copy.folder), str(home.databases))))
                     echo(f"wrong: {wrong[-1]}")
     progress.end()
     if wrong:
@@ -72,6 +73,11 @@ def verify_command(db_path: Path | None) -> None:
         )
     first, last = begins.get("blocks", 0), ends.get("blocks", 0)
     echo(f"ok: blocks {first} to {last}, {ends.get('trees', 0)} records of the state")
+
+
+def _told(line: str) -> str:
+    """Without the advice to ask this command."""
+    return line.replace(LOOK_FURTHER, "")
 
 
 def _damaged_documents(home: Home, copy: Copy) -> Iterator[str]:

@@ -12,6 +12,7 @@ from consensus.privval.channel import SignerAddress
 from consensus.privval.errors import BadSignerAddress
 from consensus.system.files import write_new_secret
 from dchat.cli.database.key_commands import OWN_COMMANDS, file_options, files_of, hsm_flags, hsm_options
+from dchat.cli.signing.next_key_command import next_key
 from dchat.cli.terminal.ask import ChainId
 from dchat.cli.terminal.base import (
     Command,
@@ -34,7 +35,11 @@ from dchat.upkeep.sign_record import BYTES_MAX, export_record, import_record, po
 
 
 @click.group("signer", cls=Group, invoke_without_command=True)
-@click.option("--connect", metavar="ADDRESS", help="Where the validator listens: tcp://HOST:PORT or unix://PATH.")
+@click.option(
+    "--connect",
+    metavar="ADDRESS",
+    help="Where the validator listens: tcp://HOST:PORT or unix://PATH.  [required without a command]",
+)
 @click.option("--chain-id", type=ChainId(), help="The only chain that is signed for. Default: of the home's genesis.")
 @click.option(
     "--allow-node-id", metavar="ID", help="Sign for this node alone, over TCP; `dchat signer` learns it there."
@@ -88,14 +93,14 @@ def signer(
     else:
         try:
             with hold_home(home):
-                code = run_signer(files, options)
+                code = run_signer(files, options, is_homes=True)
         except HomeError as error:
             raise Refusal(str(error)) from None
     if code:
         raise SystemExit(code)
 
 
-for command in OWN_COMMANDS:
+for command in (*OWN_COMMANDS, next_key):
     signer.add_command(command)
 
 

@@ -1,1 +1,3 @@
-"""Signing by several people, one after another and without a node: drafts of transactions, and keys that change."""
+"""Keys that change: by several people, one after another and without a node; a validator's next one."""
+
+__all__ = ["next_key_command"]

@@ -101,6 +101,26 @@ def test_what_is_refused_is_answered_by_an_error_and_changes_no_record(asked: pb
     assert not serving.answer(asked_vote(vote(6))).signed_vote_response.HasField("error")
 
 
+@pytest.mark.parametrize("height", [2**63 - 1, 2**63 - 16, 2**63 - 17, 2**62])
+def test_a_height_that_no_record_can_go_beyond_is_refused(height: int) -> None:
+    """audit 85: the record of heights above it did not fit its file, and the signer ended with a traceback."""
+    serving = service()
+    assert not serving.answer(asked_vote(vote(5))).signed_vote_response.HasField("error")
+    assert serving.answer(asked_vote(vote(height))).signed_vote_response.HasField("error")
+    assert serving.answer(asked_proposal(height=height)).signed_proposal_response.HasField("error")
+    assert not serving.answer(asked_vote(vote(6))).signed_vote_response.HasField("error")
+
+
+def test_what_is_refused_again_and_again_is_no_line_each_time() -> None:
+    """audit 85: a validator asked for another chain, by a name of ten kilobytes, and filled the vault's disk."""
+    serving = service()
+    with capture_logs() as said:
+        for number in range(1_000):
+            serving.answer(asked_vote(vote(), f"{number}" + "x" * 10_000))
+    assert sum(len(str(line)) for line in said) < 1_000
+    assert said[0]["what"] == "a vote"
+
+
 def test_a_refused_proposal_and_a_key_asked_for_another_chain_are_errors_too() -> None:
     serving = service()
     serving.answer(asked_proposal())

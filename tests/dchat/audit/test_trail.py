@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 from click.testing import CliRunner
@@ -98,6 +100,33 @@ def test_a_write_that_was_cut_off_is_told_by_the_next(tmp_path: Path) -> None:
         list(trail.entries())
     trail.add("node started")
     assert [entry.what for entry in trail.entries()] == ["options loaded again", TORN, "node started"]
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_a_disk_that_is_full_again_and_again_stops_the_log_no_longer_than_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """audit 82: the line that tells of a torn one was torn itself, and nothing was ever written again."""
+    trail, random, write = Trail(tmp_path / "a"), Random(seed), os.write
+    trail.add("node started")
+
+    def full(file: int, data: bytes) -> int:
+        room = max(1, len(data) - 1)
+        return write(file, data[: random.choice((random.randint(1, room), room))])
+
+    refused = 0
+    for _ in range(12):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "write", full)
+            for _ in range(random.randrange(4)):
+                with pytest.raises(AuditError, match="only a part of a line was written"):
+                    trail.add("node stopped")
+                refused += 1
+        trail.add("node started")
+    assert refused > 4
+    whole = [entry.what for entry in trail.entries()]
+    assert whole.count("node started") == 13
+    assert set(whole) <= {"node started", "node stopped", TORN}  # one may lack no more than its end
 
 
 def test_a_log_that_others_can_read_or_that_leads_elsewhere_is_not_written(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def sealed() -> str:
 def test_a_key_is_encrypted_shown_used_and_decrypted_and_stays_the_same(tmp_path: Path) -> None:
     home, phrase = tmp_path / "home", secret(tmp_path / "phrase", f"{PASSPHRASE}\nwhat follows is not of it\n")
     assert type_in("signer", "init", "--home", home).exit_code == 0
-    shown = type_in("signer", "show", "--home", home).output.splitlines()
+    shown = type_in("signer", "show", "--output", "text", "--home", home).output.splitlines()
     file = home / "config" / "priv_validator_key.json"
     plain = file.read_text()
     done = type_in("signer", "encrypt-key", "--home", home, "--passphrase-file", phrase)
@@ -49,7 +49,7 @@ def test_a_key_is_encrypted_shown_used_and_decrypted_and_stays_the_same(tmp_path
     assert file.stat().st_mode & 0o777 == 0o600
     assert "priv_key" not in file.read_text()
     assert type_in("signer", "encrypt-key", "--home", home, "--passphrase-file", phrase).exit_code == 2
-    after = type_in("signer", "show", "--home", home).output.splitlines()  # asks for nothing
+    after = type_in("signer", "show", "--output", "text", "--home", home).output.splitlines()  # asks for nothing
     assert [line for line in after if line not in shown] == ["the key is under a passphrase"]
     proving = ("tx", "stake", "prove-key", "--home", home, "--chain-id", "c", "--operator", encode_address(bytes(20)))
     asked = type_in(*proving)

@@ -263,8 +263,10 @@ def test_init_adopt_and_move_key_with_a_token(there: SoftToken, label: str, tmp_
     made = type_in("signer", "init", "--home", tmp_path / "a", *flags)
     assert made.exit_code == 0, made.output
     assert "the key is on a PKCS#11 token" in made.output
-    shown = type_in("signer", "show", "--home", tmp_path / "a")
+    shown = type_in("signer", "show", "--output", "text", "--home", tmp_path / "a")
     assert shown.output == made.output
+    told = json.loads(type_in("signer", "show", "--home", tmp_path / "a").stdout)
+    assert (told["held"], told["encrypted"]) == ("pkcs11", False)
     assert type_in("signer", "init", "--home", tmp_path / "a", *flags).exit_code == 2
     assert type_in("signer", "init", "--home", tmp_path / "b", *flags).exit_code == 2, "there is one of this label"
     without = type_in("signer", "adopt", "--home", tmp_path / "b", *flags)
@@ -274,7 +276,7 @@ def test_init_adopt_and_move_key_with_a_token(there: SoftToken, label: str, tmp_
     assert adopted.exit_code == 0, adopted.output
     assert adopted.output.splitlines()[3] == made.output.splitlines()[3]  # the public key
     assert type_in("signer", "init", "--home", tmp_path / "c").exit_code == 0
-    before = type_in("signer", "show", "--home", tmp_path / "c").output.splitlines()
+    before = type_in("signer", "show", "--output", "text", "--home", tmp_path / "c").output.splitlines()
     moved = type_in("signer", "move-key", "--home", tmp_path / "c", *there.flags(f"{label} moved"))
     assert moved.exit_code == 0, moved.output
     assert [line for line in moved.output.splitlines() if line not in before] == ["the key is on a PKCS#11 token"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import stat
@@ -42,10 +43,18 @@ def state_of(home: Path) -> Path:
 def test_init_makes_private_files_says_what_a_validator_is_told_and_overwrites_nothing(home: Path) -> None:
     for path in (key_of(home), state_of(home), home / "config" / "signer_node_key.json"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    shown = type_in("signer", "show", "--home", home)
+    shown = type_in("signer", "show", "--output", "text", "--home", home)
     assert [line.rsplit(" ", 1)[0] for line in shown.output.splitlines()] == [
         "key file", "record", "public key", "validator address", "signer id",
     ]  # fmt: skip
+    piped = json.loads(type_in("signer", "show", "--home", home).stdout)
+    assert list(piped) == [
+        "key_file", "record", "key_type", "held", "encrypted", "public_key", "validator_address", "signer_id",
+    ]  # fmt: skip
+    lines = dict(line.rsplit(" ", 1) for line in shown.output.splitlines())
+    same = {"key file", "record", "public key", "validator address", "signer id"}
+    assert {name: piped[name.replace(" ", "_")] for name in same} == lines
+    assert (piped["key_type"], piped["held"], piped["encrypted"]) == ("ed25519", None, False)
     before = key_of(home).read_bytes()
     again = type_in("signer", "init", "--home", home)
     assert again.exit_code == 2

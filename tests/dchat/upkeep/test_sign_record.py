@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from consensus.documents.files import SignState, format_sign_state, parse_sign_state
+from consensus.privval.signer import FileSigner
+from consensus.system.disk import OsDisk
+from consensus.system.errors import SigningRefused
+from consensus.types.ids import BlockID, PartSetHeader
+from consensus.types.vote import PREVOTE, Vote
 from dchat.cli.main import dchat
 from dchat.config import load
+from dchat.home.errors import HomeError
+from dchat.home.home import check_sign_state, load_validator_key
 from dchat.upkeep.sign_record import WATCHED_AFTER_MOVE, MovedMark, watch_heights
 from tests.support.node.homes import Stopped, home_at, shared_stopped
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +151,27 @@ def test_the_mark_goes_when_the_blocks_went_by(stopped: Stopped, tmp_path: Path)
     assert home.moved_mark.exists()
     mark.block_saved(Saved(10))  # type: ignore[arg-type]
     assert not home.moved_mark.exists()
+
+
+def test_a_record_that_is_written_by_hand_gives_up_every_round_of_the_height_that_runs(
+    stopped: Stopped, tmp_path: Path
+) -> None:
+    """Audit 77: by what was told before, a key whose record was lost signed a later round of that height again."""
+    home = stopped.copy(tmp_path / "home")
+    record(home).unlink()
+    with pytest.raises(HomeError, match="Where it is lost for good") as told:
+        check_sign_state(home_at(home))
+    (text,) = re.findall(r'\{"height":"H".*?\}', str(told.value))
+    record(home).write_text(text.replace("H", "101"))
+    record(home).chmod(0o600)
+    key = load_validator_key(home_at(home))
+    signer = FileSigner(OsDisk(), key, record(home))
+    block = BlockID(b"a" * 32, PartSetHeader(1, b"p" * 32))
+    for round in (0, 1, 1_000):
+        with pytest.raises(SigningRefused):
+            signer.sign_vote("chain", Vote(PREVOTE, 101, round, block, 1, key.pub_key.address), with_extension=False)
+    assert signer.sign_vote("chain", Vote(PREVOTE, 102, 0, block, 1, key.pub_key.address), with_extension=False).verify(
+        "chain", key.pub_key
+    )
+    for page in ("docs/signer.md", "docs/operators/restore.md"):
+        assert text in " ".join((ROOT / page).read_text().split()), page
