@@ -1,7 +1,7 @@
 """Options of a node: models (the one definition), loading, and the pages rendered from them."""
 
 from dchat.config.models import Config
-from dchat.config.sources import CONFIG_FILE, ConfigError, Loaded, is_secret, load
+from dchat.config.sources import CONFIG_FILE, ConfigError, Loaded, is_secret, load, look, passwords_in
 
 __all__ = [
     "CONFIG_FILE",
@@ -13,8 +13,11 @@ __all__ = [
     "hsm",
     "is_secret",
     "load",
+    "look",
     "models",
     "pages",
+    "passwords_in",
+    "refused",
     "schedule",
     "units",
 ]

@@ -11,6 +11,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from dchat.shown.text import value_without_userinfo
+
 GRPC_PORT: Final = 4317
 HTTP_PORT: Final = 4318
 PATH: Final = "/v1/traces"
@@ -32,19 +34,20 @@ class Endpoint(NamedTuple):
 
 def endpoint_of(text: str) -> Endpoint:
     """Raises ValueError."""
+    told = repr(value_without_userinfo(text))
     try:
         parts = urlsplit(text)
         port, host = parts.port, parts.hostname or ""
     except ValueError:
-        raise ValueError(f"{text!r} is no address of a collector; {ALLOWED}") from None
-    if parts.scheme not in SCHEMES or not host or parts.query or parts.username or not text.isprintable():
-        raise ValueError(f"{text!r} is no address of a collector; {ALLOWED}")
+        raise ValueError(f"{told} is no address of a collector; {ALLOWED}") from None
+    if parts.scheme not in SCHEMES or not host or parts.query or "@" in parts.netloc or not text.isprintable():
+        raise ValueError(f"{told} is no address of a collector; {ALLOWED}")
     shown = f"[{host}]" if ":" in host else host
     is_tls = parts.scheme in ("https", "grpcs")
     if (port == GRPC_PORT or parts.scheme.startswith("grpc")) and parts.path in ("", "/"):
         return Endpoint(f"{shown}:{port or GRPC_PORT}", is_grpc=True, is_tls=is_tls)
     if parts.scheme.startswith("grpc"):
-        raise ValueError(f"{text!r}: a collector has no path over gRPC; {ALLOWED}")
+        raise ValueError(f"{told}: a collector has no path over gRPC; {ALLOWED}")
     if port in OLD and parts.path in ("", "/", OLD[port]):
         return Endpoint(f"{parts.scheme}://{shown}:{HTTP_PORT}{PATH}", is_grpc=False, is_tls=is_tls, is_moved=True)
     path = parts.path if parts.path not in ("", "/") else PATH

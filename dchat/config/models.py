@@ -227,7 +227,7 @@ class DatabaseSection(Section):
     )
     trail_blocks: int = option(
         100,
-        "So many of the last blocks are remembered as they were executed, in memory and within 100000 writes, to name "
+        "So many of the last blocks are remembered as they were executed, in memory and within 20000 writes, to name "
         "the first transaction that another node executed differently (docs/autopsy.md). 0: none.",
         ge=0,
         le=10_000,
@@ -584,9 +584,9 @@ class MempoolSection(Section):
 
     size: int = option(5_000, "Transactions at most.", ge=1)
     wait_max: Milliseconds = option(
-        2_000,
-        "The doors admit what recent blocks took in so long (1000 transactions at least), and tell the rest to try "
-        "later. 0: only the other limits count.",
+        1_000,
+        "The doors admit what recent blocks took in so long (1000 transactions at least, and two blocks' worth), and "
+        "tell the rest to try later. 0: only the other limits count.",
     )
     bytes_max: int = option(33_554_432, "Bytes in all at most.", ge=1_024)
     tx_bytes_max: int = option(65_536, "Bytes of one transaction at most.", ge=256)

@@ -7,11 +7,11 @@ nearest known one.
 from __future__ import annotations
 
 import difflib
-import json
 import os
+import re
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,9 @@ from consensus.formats.units import MIB
 from consensus.p2p.conn.address import parse_listen_address
 from consensus.p2p.conn.errors import BadAddress
 from dchat.config.models import Config
+from dchat.config.refused import said_of
 from dchat.config.schedule import next_after
+from dchat.shown.text import without_userinfo
 
 CONFIG_FILE = "validator-config.toml"
 FLAGS = {  # of `dchat validator`, by the option that each sets
@@ -77,9 +79,17 @@ class Loaded:
     """The options, where each came from, and what the operator should hear about them."""
 
     config: Config
-    origins: Mapping[str, str]  # "section.key" -> "validator-config.toml", "DCHAT_MAX_PEERS", "--listen"
+    origins: Mapping[str, str]  # "section.key" -> the file, "DCHAT_MAX_PEERS", "--listen"
     warnings: tuple[str, ...] = ()
     file: Path | None = None
+    problems: tuple[str, ...] = ()  # what cannot be used, a line each; in its place `config` has the default
+    faulty: frozenset[str] = frozenset()  # "section.key" of what was given and cannot be used
+    secrets: tuple[str, ...] = field(default=(), repr=False)  # of all that was given, also of what cannot be used
+
+    def is_of_default(self, line: str) -> bool:
+        """Whether a line about the options may be one only since one of them has its default in place of what was
+        given."""
+        return _is_of(line, self.faulty)
 
     @property
     def asks_to_stake(self) -> bool:
@@ -94,10 +104,22 @@ class _Gathered:
     values: dict[str, dict[str, Any]] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)  # of a file that cannot be read as TOML
+
+    faulty: set[str] = field(default_factory=set)  # "section.key" of what is no text at all
 
     def put(self, section: str, key: str, value: object, origin: str) -> None:
+        if isinstance(value, str) and not is_utf8(value):
+            self.problems.append(f"{origin}: [{section}] {key}: what was given is not UTF-8")
+            self.faulty.add(f"{section}.{key}")
+            return
         self.values.setdefault(section, {})[key] = value
         self.origins[f"{section}.{key}"] = origin
+
+
+def is_utf8(text: str) -> bool:
+    """Whether it has none of the bytes that a variable or an argument carries otherwise (os.fsdecode)."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def sections() -> dict[str, type[BaseModel]]:
@@ -145,26 +167,80 @@ def load(
     file: TOML; None: no file. environment: os.environ unless given. flags: "section.key" -> value; None values are
     flags that were not given. Raises ConfigError with every problem found.
     """
+    seen = look(file, environment=environment, flags=flags)
+    if seen.problems:
+        raise ConfigError("\n".join(seen.problems))
+    return seen
+
+
+def look(
+    file: Path | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> Loaded:
+    """As `load`, of options of which some may be faulty: `problems` says all that is wrong, and the others hold."""
     gathered = _Gathered()
     variables = os.environ if environment is None else environment
     if file is not None:
-        _read_file(file, gathered)
+        try:
+            _read_file(file, gathered)
+        except ConfigError as error:
+            gathered.problems.append(str(error))
     _read_environment(variables, gathered)
     for name, value in (flags or {}).items():
         if value is not None:
             section, key = name.split(".")
             gathered.put(section, key, value, FLAGS.get(name, "a flag"))
-    if gathered.problems:
-        raise ConfigError("\n".join(gathered.problems))
-    try:
-        config = Config.model_validate(gathered.values)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_explain(error, gathered.origins))) from None
-    problems = _contradictions(config)
-    if problems:
-        raise ConfigError("\n".join(problems))
-    said = [*_unknown_variables(variables), *_warnings(config, gathered.origins)]
-    return Loaded(config, gathered.origins, tuple(said), file)
+    secrets = (*gathered.secrets, *_secrets_in(gathered.values))
+    config, faulty = _usable(gathered)
+    gathered.problems += [one for one in _contradictions(config) if not _is_of(one, faulty)]
+    origins = {name: origin for name, origin in gathered.origins.items() if name not in faulty}
+    said = [*_unknown_variables(variables), *_warnings(config, origins)]
+    problems = tuple(without_userinfo(problem) for problem in gathered.problems)
+    return Loaded(config, origins, tuple(said), file, problems, frozenset(faulty), secrets)
+
+
+def _usable(gathered: _Gathered) -> tuple[Config, set[str]]:
+    """The options that can be used, and the names of those that cannot, which are told."""
+    faulty = set(gathered.faulty)
+    while True:
+        try:
+            return Config.model_validate(gathered.values), faulty
+        except ValidationError as error:
+            gathered.problems += _explain(error, gathered.origins)
+            before = len(faulty)
+            for item in error.errors(include_url=False, include_context=False):
+                section, *rest = map(str, item["loc"])
+                table = gathered.values.get(section, {})
+                names = [rest[0]] if rest and rest[0] in table else list(table)
+                faulty.update(f"{section}.{key}" for key in names)
+                gathered.values[section] = {key: value for key, value in table.items() if key not in names}
+            if len(faulty) == before:
+                return Config(), faulty.union(gathered.origins)
+
+
+def _is_of(problem: str, faulty: Iterable[str]) -> bool:
+    """Whether a contradiction may be one only since an option has its default in place of what was given."""
+    names = [name.split(".") for name in faulty]
+    words = re.findall(r"\w+", problem)
+    return any(f"[{section}]" in problem and key in words for section, key in names)
+
+
+def _secrets_in(values: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
+    for section, table in values.items():
+        for key, value in table.items():
+            texts = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
+            yield from texts if is_secret(section, key) else ()
+            yield from passwords_in(texts)
+
+
+def passwords_in(texts: Iterable[str]) -> Iterator[str]:
+    """Of URLs, and of addresses like them, also where they are written wrongly: what follows any colon but a scheme's,
+    up to the host."""
+    for text in texts:
+        before = text.rpartition("@")[0]
+        yield from (before[found.end() :] for found in re.finditer(r":(?!//)", before))
 
 
 def _read_file(file: Path, gathered: _Gathered) -> None:
@@ -177,7 +253,8 @@ def _read_file(file: Path, gathered: _Gathered) -> None:
         raise ConfigError(f"{file}: has more than {FILE_BYTES_MAX} bytes; an option file has at most {FILE_BYTES_MAX}")
     try:
         tables = tomllib.loads(raw.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also of a number with thousands of digits
+        gathered.secrets += _quoted_in(raw.decode(errors="replace"))
         raise ConfigError(f"{file}: is not TOML: {error}") from None
     known = sections()
     others: list[tuple[str, str, object]] = []
@@ -191,12 +268,22 @@ def _read_file(file: Path, gathered: _Gathered) -> None:
                 if (section, key) in OTHER_NAMES:
                     others.append((section, key, value))
                 elif key in known[section].model_fields:
-                    gathered.put(section, key, value, file.name)
+                    gathered.put(section, key, value, str(file))
                 else:
                     hint = _nearest(key, known[section].model_fields, everywhere=True)
                     gathered.problems.append(f"{file}: unknown key {key} in [{section}]{hint}")
     for section, key, value in others:
         _put_other(section, key, value, file, gathered)
+
+
+def _quoted_in(text: str) -> list[str]:
+    """The secrets of a file that is not TOML, as far as they can be seen: what stands behind their names, and passwords
+    of URLs."""
+    names = {key for section, model in sections().items() for key in model.model_fields if is_secret(section, key)}
+    lines = (line.partition("=") for line in text.splitlines())
+    found = [said for key, _, said in lines if key.strip().rpartition(".")[2] in names]
+    whole = [said.strip().strip("\"'") for said in found]
+    return [*whole, *passwords_in([*whole, *re.findall(r"[a-z]+://[^\s\"']+", text)])]
 
 
 def _put_other(section: str, key: str, value: object, file: Path, gathered: _Gathered) -> None:
@@ -215,7 +302,7 @@ def _put_other(section: str, key: str, value: object, file: Path, gathered: _Gat
             gathered.problems.append(
                 f"{file}: [{section}] {key} and [{other_section}] {other_key} say one thing: leave one of them out"
             )
-        gathered.put(other_section, other_key, one, f"{file.name}: {key}")
+        gathered.put(other_section, other_key, one, f"{file}: {key}")
 
 
 def _read_environment(environment: Mapping[str, str], gathered: _Gathered) -> None:
@@ -261,13 +348,7 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> list[str]:
     for item in error.errors(include_url=False):
         section, key = str(item["loc"][0]), str(item["loc"][1]) if len(item["loc"]) > 1 else ""
         origin = origins.get(f"{section}.{key}", "default")
-        message = item["msg"].removeprefix("Value error, ")
-        if is_secret(section, key):
-            lines.append(f"{origin}: [{section}] {key}: {message[0].lower()}{message[1:]}")
-            continue
-        got = item["input"]
-        shown = got if isinstance(got, str) else json.dumps(got, default=str)
-        said = message if str(shown) in message else f"{message[0].lower()}{message[1:]}; got {shown}"
+        said = said_of(sections()[section], key, item, is_secret=is_secret(section, key))
         lines.append(f"{origin}: [{section}] {key}: {said}")
     return lines
 

@@ -17,6 +17,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from consensus.documents.files import (
     SignState,
@@ -43,6 +44,12 @@ from genesis.kept import keep, load_kept
 DEFAULT_HOME = "~/.dchat"
 SOCKETS = "run"  # the folder of Unix sockets
 RETIRED = "retired"  # folders of keys and of records that are not used any more
+# A round of a height may have been signed that nobody here heard of: all rounds of the one that runs are given up.
+BY_HAND: Final = (
+    "Where it is lost for good, and nothing else can sign by this key, write it by hand, mode 0600: "
+    '{"height":"H","round":2147483647,"step":3}, H one above the newest block of the chain; only of a key '
+    'that has never signed: {"height":"0","round":0,"step":0}'
+)
 REHEARSAL_PREFIX = "rehearsal-"  # of folders beside the databases that hold a copy for a while; no part of the home
 
 
@@ -199,8 +206,7 @@ def check_sign_state(home: Home) -> None:
         raise HomeError(
             f"{home.sign_state} is missing, but {home.validator_key} is there: with an empty record this key could "
             "sign twice. Bring the record from where the key last signed: stop that node, `dchat signer export` there "
-            "and `dchat signer import` here, or copy the file; only for a key that has never signed, "
-            'write it by hand: {"height":"0","round":0,"step":0}'
+            f"and `dchat signer import` here, or copy the file. {BY_HAND}"
         )
 
 
@@ -251,6 +257,22 @@ def load_genesis(home: Home, *, note: bool = False) -> GenesisDoc:
         raise HomeError(f"{home.genesis}: cannot be read: {error.strerror}") from None
     except InvalidGenesis as error:
         raise HomeError(f"{home.genesis}: {error}") from None
+
+
+def known_genesis(home: Home) -> GenesisDoc | None:
+    """None: this home has none, as that of a signer. Raises HomeError: it cannot be read."""
+    return load_genesis(home) if home.genesis.exists() else None
+
+
+def check_key_type(home: Home, kind: str) -> None:
+    """That the home's chain takes keys of this type. Raises HomeError."""
+    genesis = known_genesis(home)
+    allowed = genesis.consensus_params.validator.pub_key_types if genesis is not None else (kind,)
+    if kind not in allowed:
+        raise HomeError(
+            f"--key-type {kind}: the chain of {home.genesis} takes no such key; allowed, by its "
+            f"validator.pub_key_types: {', '.join(allowed)}"
+        )
 
 
 def write_genesis(home: Home, text: str) -> None:

@@ -1,4 +1,4 @@
-"""One process per home: two would sign with one key."""
+"""One process per home, and per record of signatures: two would sign with one key."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Final, TextIO
 
 import structlog
 
+from consensus.privval.errors import SignerStateInUse
 from consensus.privval.succession import settle
 from consensus.system.disk import OsDisk
-from dchat.home.errors import AlreadyRunning
+from dchat.home.errors import AlreadyRunning, HomeError
 from dchat.home.files import finish_replacing
 from dchat.home.home import Home
 from storage.level_files import is_held
@@ -28,20 +29,22 @@ ENDING_PROBES: Final = 200  # 2 s: of a process that was killed the kernel frees
 
 @contextlib.contextmanager
 def hold_home(home: Home) -> Iterator[None]:
-    """One process per home: two would sign with one key. The file holds the pid for people and for the testnet.
+    """One process per home: two would sign with one key. The file holds the pid for people and for the testnet. The
+    record's own lock is held, too: a signer that was given the home's files by name is no process of the home.
 
     What a stop left of a restore, or of a change of the consensus key, is finished first. Of a process that was killed
     this lock is free a moment before those of its databases: they are waited for. Raises AlreadyRunning, HomeError,
     OSError.
     """
     home.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with home.pid_file.open("a+") as file:
+    with home.pid_file.open("a+") as file, contextlib.ExitStack() as held:
         if not _locked(file):
             file.seek(0)
             who = f"process {pid}" if (pid := file.read().strip()) else "another process"
             raise AlreadyRunning(f"{home.pid_file}: {who} runs on this home already: stop it first")
         _write_pid(file)
         try:
+            held.enter_context(_recorded(home))
             if settle(OsDisk(), home.places):
                 log.warning("finished a change of the consensus key that a stop had interrupted")
             if home.databases.is_dir():
@@ -52,6 +55,33 @@ def hold_home(home: Home) -> Iterator[None]:
             # the name stays: removing it would let a third process lock another file of the same name
             with contextlib.suppress(OSError):  # a disk that fails changes no exit code
                 file.truncate(0)
+
+
+@contextlib.contextmanager
+def hold_record(state: Path) -> Iterator[None]:
+    """One process signs by a record. Raises SignerStateInUse; HomeError: the record is a link; OSError."""
+    if state.is_symlink():
+        raise HomeError(
+            f"{state} is a symbolic link: each record takes the place of the one before it, and what the link leads to "
+            "would stay old. Put the file itself here, or name its folder"
+        )
+    with state.with_suffix(".lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SignerStateInUse(f"{state}: another process signs by this record: stop it first") from None
+        yield
+
+
+@contextlib.contextmanager
+def _recorded(home: Home) -> Iterator[None]:
+    """Raises AlreadyRunning, HomeError, OSError."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(hold_record(home.sign_state))
+        except SignerStateInUse as error:
+            raise AlreadyRunning(str(error)) from None
+        yield
 
 
 def finish_change(home: Home) -> None:

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from dchat.shown.text import safe, safe_line
+from dchat.shown.text import safe, safe_line, without_userinfo
 
 LIBRARIES_FORMAT = "%(levelname)s %(name)s %(message)s"
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -38,6 +38,7 @@ class LossyStream:
         self._why = ""
 
     def write(self, text: str) -> int:
+        text = without_userinfo(text)
         with self._lock:
             try:
                 self._put(self._loss() + text)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 PATH_BYTES_MAX: Final = 107  # of Linux's sockaddr_un, which ends with a zero
+MODE: Final = 0o600
 
 
 def fits(path: Path) -> bool:
@@ -22,16 +23,23 @@ def fits(path: Path) -> bool:
     return len(os.fsencode(path)) <= PATH_BYTES_MAX
 
 
-@contextlib.contextmanager
-def place_for(path: Path) -> Iterator[None]:
-    """What is bound within is its owner's alone. Raises OSError."""
+def own_socket(path: Path) -> socket.socket:
+    """One that lies at `path` and does not listen yet, of its owner alone from its first instant. Raises OSError.
+
+    By the socket's own mode, which its file is made with: the umask is the process's, and a file or a folder that a
+    thread makes meanwhile would have it, too.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     remove_socket(path)
-    before = os.umask(0o177)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        yield
-    finally:
-        os.umask(before)
+        os.fchmod(made.fileno(), MODE)
+        made.bind(str(path))
+        path.chmod(MODE)  # where a umask took from it
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 def remove_socket(path: Path) -> None:

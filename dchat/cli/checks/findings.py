@@ -19,6 +19,7 @@ class Findings:
     faults: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     code: Exit = Exit.OK  # of the first fault
+    is_of_default: Callable[[str], bool] = lambda line: False  # whether it may be of what stands in for a faulty option
 
     def look(self, work: Callable[[], object], where: str = "") -> bool:
         """Whether it found no fault. where: stands in front of what `work` raises, if it names no place itself."""
@@ -30,7 +31,7 @@ class Findings:
             self._add(str(error), Exit.MACHINE)
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
-            if not place or not any(told.startswith(place) for told in self.faults):  # what it says of it is more
+            if not place or not self.has_fault(place):  # what it says of it is more
                 self._add(f"{where}{place}{error.strerror or error}", Exit.USAGE)
         except (HomeError, CannotUpgrade, P2PError, ValueError) as error:
             self._add(f"{where}{error}", Exit.USAGE)
@@ -38,15 +39,20 @@ class Findings:
             return True
         return False
 
-    def fault(self, text: str) -> None:
-        self._add(text, Exit.USAGE)
+    def fault(self, text: str, *, is_certain: bool = False) -> None:
+        self._add(text, Exit.USAGE, is_certain=is_certain)
+
+    def has_fault(self, begin: str) -> bool:
+        return any(told.startswith(begin) for told in self.faults)
 
     def warn(self, text: str) -> None:
-        if text not in self.warnings:
+        if text not in self.warnings and not self.is_of_default(text):
             self.warnings.append(text)
 
-    def _add(self, text: str, code: Exit) -> None:
-        self.code = self.code or code
+    def _add(self, text: str, code: Exit, *, is_certain: bool = False) -> None:
         for line in text.splitlines():
-            if not any(told.startswith(line) for told in self.faults):
+            if self.is_of_default(line) and not is_certain:
+                continue
+            self.code = self.code or code
+            if not self.has_fault(line):
                 self.faults.append(line)

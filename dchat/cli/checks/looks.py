@@ -33,7 +33,7 @@ from dchat.cli.checks.findings import Findings
 from dchat.cli.checks.peer_probe import Probed, ProbeFailed, probe
 from dchat.config import Config, Loaded
 from dchat.config.genesis_options import GENESIS_OPTIONS
-from dchat.devnet.ports import PortsTaken, holders, is_free
+from dchat.devnet.ports import PortsTaken, is_free, told_holders
 from dchat.home.home import Home
 
 EXPIRES_SOON_S: Final = 14 * 86_400
@@ -41,6 +41,7 @@ AHEAD_NS: Final = 2 * NS_PER_S  # blocks' times are the past of whoever voted: o
 BEHIND_NS: Final = 60 * NS_PER_S
 PEERS_ASKED_MAX: Final = 32
 GENESIS_READ_BYTES_MAX: Final = 8 * MIB  # of a larger one the params are not compared
+OTHERS_MAY_USE: Final = "others than its owner may use it"  # of a key that signs, who reads it says the same as a fault
 ROOM_LOW_MIB: Final = 10 * 1_024
 TIME_ERROR: Final = 5  # what adjtimex answers of a clock that nobody keeps
 
@@ -92,8 +93,8 @@ def modes(home: Home, config: Config, found: Findings) -> None:
     if config.sql.connection and home.config_file.exists():
         secrets.append(home.config_file)
     for path in secrets:
-        if is_there(path) and not is_private(path):
-            found.warn(f"{path}: others than its owner may use it, and it is secret; mend with: chmod 600 {path}")
+        if is_there(path) and not is_private(path) and not found.has_fault(f"{path}: {OTHERS_MAY_USE}"):
+            found.warn(f"{path}: {OTHERS_MAY_USE}, and it is secret; mend with: chmod 600 {path}")
     for folder in (home.root, home.root / "config", home.data):
         if folder.is_dir() and folder.stat().st_mode & 0o022:
             found.warn(f"{folder}: others than its owner may write into it; mend with: chmod go-w {folder}")
@@ -129,19 +130,20 @@ def ports(config: Config, found: Findings) -> None:
     if config.validator.priv_validator_laddr.startswith("tcp://"):
         doors.append(("[validator] priv_validator_laddr", config.validator.priv_validator_laddr))
     for option, text in doors:
-        at = parse_listen_address(text)
+        try:
+            at = parse_listen_address(text)
+        except BadAddress:
+            continue  # it is told with the options
         try:
             if at.port and not is_free(at.host, at.port):
-                found.fault(
-                    f"{option}: {at.host_port} is taken{_by(at.port)}: stop that program, or choose another port"
-                )
+                who = _by(at.host, at.port)
+                found.fault(f"{option}: {at.host_port} is taken{who}: stop that program, or choose another port")
         except PortsTaken:
             found.fault(f"{option}: {at.host} is no address of this machine: choose one of its own")
 
 
-def _by(port: int) -> str:
-    who = [f"process {pid} ({command})" for pid, command in holders(port)]
-    return f" by {', '.join(who)}" if who else ""
+def _by(host: str, port: int) -> str:
+    return f" by {who}" if (who := told_holders(host, port)) else ""
 
 
 def _host(host: str) -> str:
@@ -158,7 +160,10 @@ def exposure(config: Config, found: Findings) -> None:
     ):
         if not is_open:
             continue
-        at = parse_listen_address(text)
+        try:
+            at = parse_listen_address(text)
+        except BadAddress:
+            continue  # it is told with the options
         if at.host == "localhost" or (at.ip is not None and at.ip.is_loopback):
             continue
         if not tls:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import re
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from dchat.cli.main import dchat
 from dchat.config import Config, load
 from dchat.config.models import NetworkSection
 from dchat.devnet.leases import free_ports
+from dchat.doors.certificates import PEM_BYTES_MAX
 from dchat.home.home import Home, load_genesis
 from genesis.digest import genesis_digest
 from tests.support.node.certificates import Authority
@@ -118,6 +122,135 @@ def test_a_folder_that_this_user_may_not_enter(home: Home, monkeypatch: pytest.M
         assert f"{home.root / 'config' / name}: cannot be read: Permission denied" in told.output
 
 
+def test_unknown_keys_bad_values_files_and_ports_are_told_together(home: Home) -> None:
+    """Mended one by one, each would have been a start more."""
+    (home.root / "k.pem").write_text("no key")
+    home.node_key.write_text("{}")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        text = re.sub(r"metrics_port = \d+", f"metrics_port = {port}", home.config_file.read_text())
+        text = text.replace("[grpc]", '[grpc]\nmessage_bytes_max = "many"').replace(
+            "[validator]", "[validator]\nmonicker = 1"
+        )
+        text += '[tls]\ncert_file = "c.pem"\nkey_file = "k.pem"\n[http]\nhost = "a b"\n[concensus]\n'
+        home.config_file.write_text(text)
+        told = validated(home)
+    assert told.exit_code == 2, told.output
+    for said in (
+        "unknown key monicker in [validator]; did you mean moniker?",
+        "unknown section [concensus]",
+        "[grpc] message_bytes_max: ",
+        str(home.node_key),
+        f"[tls] cert_file: {home.root / 'c.pem'} is missing",
+        f"[tls] key_file: {home.root / 'k.pem'} holds no private key",
+        "[http] host: ",
+        f"[observability] metrics_port: 127.0.0.1:{port} is taken",
+    ):
+        assert told.output.count(said) == 1, (said, told.output)
+
+
+def test_files_of_tls_are_read_to_a_limit(home: Home) -> None:
+    """A certificate is the start of the file, and what stands behind it is read by nobody, however much it is."""
+    large = b"-----BEGIN CERTIFICATE-----\n" + b"a" * PEM_BYTES_MAX
+    for name in ("c.pem", "ca.pem"):
+        (home.root / name).write_bytes(large)
+    tls = '[http]\nclient_ca_file = "ca.pem"\n[tls]\ncert_file = "c.pem"\nkey_file = "k.pem"\n'
+    home.config_file.write_text(home.config_file.read_text() + tls)
+    told = validated(home)
+    for option, name in (("[tls] cert_file", "c.pem"), ("[http] client_ca_file", "ca.pem")):
+        said = f"{option}: {home.root / name} has more than {PEM_BYTES_MAX} bytes"
+        assert told.output.count(said) == 1, told.output
+
+
+def test_wrong_tls_and_addresses_keep_nothing_else_from_being_told(home: Home) -> None:
+    """Ports that are taken, doors that are open to others, peers that do not answer, and the genesis."""
+    home.genesis.write_text(home.genesis.read_text().replace('"balance": "', '"balance": "-', 1))
+    gone = f"127.0.0.1:{free_ports(1)[0].p2p}"
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        text = re.sub(r"metrics_port = \d+", f"metrics_port = {port}", home.config_file.read_text())
+        text = re.sub(r'(\[grpc\]\nlisten_address = ")[^"]+', rf"\g<1>0.0.0.0:{port}", text)
+        text = re.sub(r'(\[network\]\nlisten_address = )"[^"]+"', r'\g<1>"127.0.0.1:99999"', text)
+        text = text.replace("[network]", f'[network]\nbootstrap_validators = ["{"ab" * 20}@{gone}", "no@where:1"]')
+        text += '[p2p]\nseeds = ["nowhere"]\nexternal_address = "a b:1"\n[rate_limit]\nenabled = false\n'
+        home.config_file.write_text(text + '[tls]\ncert_file = "c.pem"\nkey_file = "k.pem"\n')
+        told = validated(home)
+    assert told.exit_code == 2
+    for said in (
+        f"[tls] cert_file: {home.root / 'c.pem'} is missing: put the certificate there, in PEM, or empty",
+        f"[tls] key_file: {home.root / 'k.pem'} is missing: put the private key there, in PEM, or empty",
+        "[network] listen_address: address '127.0.0.1:99999': port '99999' is not 0 to 65535",
+        "[network] bootstrap_validators: address 'no@where:1': id 'no' is not a node id",
+        "[p2p] seeds: address 'nowhere': no port",
+        "[p2p] external_address: address 'a b:1': host 'a b' is neither",
+        f"ports: [grpc] listen_address and [observability] metrics_port are both at port {port}",
+        f"[observability] metrics_port: 127.0.0.1:{port} is taken by",
+        "[grpc] listen_address: 0.0.0.0 is open to others, and [rate_limit] enabled is off",
+        f"[network] bootstrap_validators: {'ab' * 20}@{gone}: ",
+        "app_state.currency.accounts[0].balance",
+    ):
+        assert told.output.count(said) == 1, (said, told.output)
+
+
+def test_a_key_that_others_may_use_is_told_once(home: Home) -> None:
+    for path in (home.validator_key, home.node_key):
+        path.chmod(0o644)
+    told = validated(home)
+    assert told.exit_code == 2
+    for path, began in ((home.validator_key, "dchat: "), (home.node_key, "warning: ")):
+        (line,) = [line for line in told.output.splitlines() if f"{path}: " in line]
+        assert line.removeprefix(began).startswith(f"{path}: others than its owner may use it"), told.output
+
+
+def test_a_dry_run_names_the_doors_that_would_be_opened_and_no_others(home: Home) -> None:
+    """As the options say them."""
+    config = load(home.config_file, environment={}).config
+    told = call("--home", home.root, "validator", "--dry-run").output
+    assert f"would open JSON-RPC on {config.network.rpc_listen_address}\n" in told
+    assert f"would open gRPC on {config.grpc.listen_address}\n" in told
+    text = home.config_file.read_text().replace("[grpc]", "[grpc]\nenabled = false")
+    text = text.replace("[observability]", "[observability]\nmetrics_enabled = false")
+    home.config_file.write_text(re.sub(r'rpc_listen_address = "[^"]+"', 'rpc_listen_address = ""', text))
+    told = call("--home", home.root, "validator", "--dry-run").output
+    assert [line.partition(" on ")[0] for line in told.splitlines() if " on " in line] == [
+        "would listen for peers", "would open HTTP"
+    ]  # fmt: skip
+
+
+def test_a_home_without_a_genesis_says_where_one_comes_from(tmp_path: Path) -> None:
+    root = tmp_path / "home"
+    told = call("--home", root, "validator", "--validate")
+    about = [line for line in told.output.splitlines() if "genesis" in line or "chain" in line]
+    assert (told.exit_code, len(about)) == (2, 1), told.output
+    assert "bring the chain's by `dchat genesis install FILE`, or begin a chain of your own by `dchat init" in about[0]
+    assert call("--home", root, "init", "--chain-id", "c").exit_code == 0
+    assert "genesis.json is missing" not in call("--home", root, "validator", "--validate").output
+
+
+def test_of_an_option_that_cannot_be_used_the_default_is_not_told_of(home: Home) -> None:
+    """Without it, it would be a key without its certificate."""
+    with home.config_file.open("a") as file:
+        file.write('[tls]\ncert_file = 7\nkey_file = "k.pem"\n')
+    told = validated(home)
+    assert told.exit_code == 2
+    (line,) = [line for line in told.output.splitlines() if "[tls]" in line]
+    assert "[tls] cert_file: 7 is no text; allowed: a text in quotes" in line
+
+
+def test_a_key_that_is_another_certificates(home: Home) -> None:
+    authority = Authority(home.root, "root")
+    first, second = authority.vouch("a.example"), authority.vouch("b.example")
+    with home.config_file.open("a") as file:
+        file.write(f'[tls]\ncert_file = "{first.cert}"\nkey_file = "{second.key}"\n')
+    told = validated(home)
+    assert told.exit_code == 2
+    assert f"[tls] cert_file, key_file: {first.cert} and {second.key} are no certificate with its key" in told.output
+
+
 def test_a_port_that_is_taken_is_told_with_its_option_and_whose_it_is(home: Home) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -128,6 +261,56 @@ def test_a_port_that_is_taken_is_told_with_its_option_and_whose_it_is(home: Home
         told = validated(home)
     assert told.exit_code == 2
     assert f"[observability] metrics_port: 127.0.0.1:{port} is taken by process {os.getpid()} (" in told.output
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "elsewhere"),
+    [
+        pytest.param("127.0.0.1", "127.0.0.1", "127.0.0.53", id="its own address"),
+        pytest.param("127.0.0.1", "0.0.0.0", "", id="any of IPv4"),
+        pytest.param("127.0.0.1", "::", "", id="any of IPv6, which takes IPv4 too"),
+        pytest.param("127.0.0.1", "::ffff:127.0.0.1", "127.0.0.53", id="IPv4 inside IPv6"),
+        pytest.param("localhost", "127.0.0.1", "127.0.0.53", id="by a name"),
+        pytest.param("[::1]", "::1", "127.0.0.1", id="IPv6"),
+        pytest.param("0.0.0.0", "127.0.0.53", "::1", id="wanted at any"),
+    ],
+)
+def test_a_port_is_held_by_who_listens_on_that_address(home: Home, wanted: str, there: str, elsewhere: str) -> None:
+    """Others have the same number elsewhere, and are not in the way."""
+    with contextlib.ExitStack() as opened:
+        port = 0
+        others: dict[str, subprocess.Popen[str]] = {}
+        for address in filter(None, (there, elsewhere)):
+            others[address] = opened.enter_context(listens(address, port))
+            pipe = others[address].stdout
+            assert pipe is not None
+            port = int(pipe.readline())
+        text = home.config_file.read_text()
+        home.config_file.write_text(re.sub(r'(\[grpc\]\nlisten_address = ")[^"]+', rf"\g<1>{wanted}:{port}", text))
+        told = validated(home)
+        for other in others.values():
+            other.kill()
+    (line,) = [line for line in told.output.splitlines() if "is taken" in line]
+    by = f"{wanted}:{port} is taken by process {others[there].pid} ("
+    assert f"[grpc] listen_address: {by}" in line
+    shown, _, rest = line.partition(by)[2].partition("): ")
+    assert shown.startswith("python")
+    assert (len(shown) <= 48, shown.endswith("..."), rest) == (
+        True, True, "stop that program, or choose another port"
+    )  # fmt: skip
+
+
+def listens(address: str, port: int) -> subprocess.Popen[str]:
+    """A process that says which port it has, and has it until it is killed."""
+    family = "AF_INET6" if ":" in address else "AF_INET"
+    code = (
+        f"import socket, sys, time; s = socket.socket(socket.{family}); s.bind(({address!r}, {port})); s.listen()\n"
+        "print(s.getsockname()[1], flush=True); sys.stdin.read()"
+    )
+    program = Path(sys.executable).with_name("python")
+    return subprocess.Popen(
+        [program, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )  # fmt: skip
 
 
 def test_an_address_of_another_machine(home: Home) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dchat.config import Config, ConfigError, load
+from dchat.config import Config, ConfigError, load, look
 from dchat.config.pages import pages
 from dchat.config.sources import sections, short_environment_names
 from tests.support.cli.guide import GUIDE
@@ -82,10 +85,11 @@ retention_days = 30
 
 
 def test_the_guides_file_loads_after_the_one_change_that_it_is_told(tmp_path: Path) -> None:
+    path = write(tmp_path, GUIDE)
     with pytest.raises(ConfigError) as told:
-        load(write(tmp_path, GUIDE), environment={})
+        load(path, environment={})
     assert str(told.value).splitlines() == [
-        'validator-config.toml: [database] backend: "rocksdb" is not built in; write backend = "leveldb"'
+        f'{path}: [database] backend: "rocksdb" is not built in; write backend = "leveldb"'
     ]
     config = load(write(tmp_path, GUIDE.replace("rocksdb", "leveldb")), environment={}).config
     assert (config.observability.metrics_host, config.observability.metrics_port) == ("127.0.0.1", 9_090)
@@ -129,13 +133,14 @@ def write(tmp_path: Path, text: str) -> Path:
 
 
 def test_the_contracts_file_loads_as_it_stands(tmp_path: Path) -> None:
-    loaded = load(write(tmp_path, CONTRACT), environment={})
+    path = write(tmp_path, CONTRACT)
+    loaded = load(path, environment={})
     for section, table in tomllib.loads(CONTRACT).items():
         for key, value in table.items():
             got = getattr(getattr(loaded.config, section), key)
             assert got == (64 if key == "write_buffer_size" else value), (section, key)
     assert loaded.warnings == (
-        "validator-config.toml: [database] compaction_threads has no effect here",
+        f"{path}: [database] compaction_threads has no effect here",
         "[consensus] timeout_commit is 5000 ms and block_time 3000 ms: 3000 ms is used for both",
     )
 
@@ -204,14 +209,22 @@ def test_every_option_has_a_variable() -> None:
         ("[network\n", "is not TOML"),
         ('[database]\nbackend = "rocksdb"\n', 'write backend = "leveldb"'),
         ('[database]\nbackend = "sqlite"\n', '"sqlite" is not a backend; allowed: leveldb, memory'),
-        ("[network]\nmax_peers = 0\n", "[network] max_peers: input should be greater than or equal to 1; got 0"),
-        ('[network]\nmax_peers = "many"\n', "got many"),
+        ("[network]\nmax_peers = 0\n", "[network] max_peers: 0 is too small; allowed: 1 to 1000"),
+        ('[network]\nmax_peers = "many"\n', '[network] max_peers: "many" is no whole number; allowed: 1 to 1000'),
         ('[consensus]\nblock_time = "3 weeks"\n', '"3 weeks" is not a duration; allowed: 1500, "1500ms", "1.5s", "2m"'),
-        ("[consensus]\nblock_time = -1\n", "[consensus] block_time: input should be greater than or equal to 0"),
-        ('[log]\nlevel = "loud"\n', "[log] level: input should be 'debug', 'info', 'warning' or 'error'"),
+        ("[consensus]\nblock_time = -1\n", "[consensus] block_time: -1 is too small; allowed: 0 to 3600000 (mil"),
+        ('[log]\nlevel = "loud"\n', '[log] level: "loud" is none of these; allowed: debug, info, warning, error'),
         ('[tls]\ncert_file = "c.pem"\n', "cert_file and key_file go together"),
         ('[grpc]\nclient_ca_file = "ca.pem"\n', "client_ca_file needs TLS"),
         ("[mempool]\nbytes_max = 1024\n", "tx_bytes_max is above bytes_max"),
+        (
+            '[hsm]\naws_region = "EU"\n',
+            '"EU" has another form; allowed: at most 40 of a-z, 0-9 and -, like eu-central-1',
+        ),
+        ('[p2p]\npex = "maybe"\n', '[p2p] pex: "maybe" is neither true nor false; allowed: true, false'),
+        ("[p2p]\nseeds = 3\n", '[p2p] seeds: 3 is no list; allowed: a list of texts, like ["a", "b"]'),
+        ('[tracing]\nservice_name = ""\n', '"" is too short; allowed: a text of 1 to 100 characters'),
+        ("[sql]\nconnection = 3\n", "[sql] connection: what was given is no text; allowed: a text in quotes"),
         ("[upgrade]\nskip_heights = [5, -5]\n", "[upgrade] skip_heights: allowed: heights, 1 and more"),
     ],
 )
@@ -221,11 +234,82 @@ def test_an_error_says_what_to_write(tmp_path: Path, text: str, said: str) -> No
     assert said in str(raised.value)
 
 
+ODD: list[Any] = [
+    None, 7, -5, 10**30, 1.5, -1.5, float("nan"), float("inf"), "", "many", "1.0", "\u00b2", "1" * 5_000, "x" * 3_000,
+    "9" * 400 + "d", True, [], ["a", 3], [1.5], {"a": 1}, datetime(2026, 1, 1), "\udcff", "a\x00b",
+]  # fmt: skip
+PYDANTICS = re.compile(
+    r"[Ii]nput|valid (string|integer|list|bool)|[Uu]nable to|greater than|less than|pattern|invalid literal|Exceeds|"
+    r"[Ss]hould|codec"
+)
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda value: repr(value)[:20].encode("ascii", "replace").decode())
+def test_whatever_options_are_given_errors_say_in_our_words_what_is_wrong(value: object) -> None:
+    """Of all options at once: each is told of by itself."""
+    names = [f"{section}.{key}" for section, model in sections().items() for key in model.model_fields]
+    problems = look(None, environment={}, flags=dict.fromkeys(names, value)).problems
+    assert bool(problems) == (value is not None)
+    for problem in problems:
+        assert not PYDANTICS.search(problem), problem
+        assert "is nothing for this option" not in problem
+
+
+def test_bytes_that_are_no_text_in_a_variable_are_refused() -> None:
+    """As the system hands them on."""
+    for name in ("DCHAT_CONSENSUS__BLOCK_TIME", "DCHAT_CHAIN_ID", "DCHAT_VALIDATOR__MONIKER"):
+        (problem,) = look(None, environment={name: "a\udcff"}).problems
+        assert problem.startswith(f"{name}: [")
+        assert problem.endswith("what was given is not UTF-8")
+
+
+def test_every_line_about_one_file_names_it_in_one_way(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, "[network]\nmax_peer = 3\nmax_peers = 0\n[vaildator]\n[log]\nlevel = 7\n[backup]\nenable = 3\n"
+    )
+    problems = look(path, environment={}).problems
+    assert len(problems) == 5
+    assert all(problem.startswith(f"{path}: ") for problem in problems), problems
+
+
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     path = write(tmp_path, "[network]\nmax_peer = 3\n[vaildator]\n")
     with pytest.raises(ConfigError) as raised:
         load(path, environment={"DCHAT_NETWORK__LISTN_ADDRESS": "x"})
     assert len(str(raised.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '[tracing]\nendpoint = "http://me:S3cretWord@h:4317"',
+        '[tracing]\nendpoint = "http://:S3cretWord@h:4317"',
+        '[tracing]\nendpoint = "me:S3cretWord@h:4317"',
+        '[tracing]\nendpoint = "grpc://me:an S3cretWord/@x@h:4317/path"',
+        '[tracing]\nendpoint = 7\n[sql]\nconnection = "mysql://me:S3cretWord@h/db"',
+        '[node]\nproxy_app = "http://me:S3cretWord@h:1"',
+        '[backup]\ns3_endpoint = "https://me:S3cretWord@h"',
+        '[observability]\nmetrics_address = "me:S3cretWord@h"',
+        '[state_sync]\ntrusted_nodes = [["http://me:S3cretWord@h"]]',
+    ],
+)
+def test_no_error_says_who_a_url_is_for(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "validator-config.toml"
+    file.write_text(line + "\n")
+    with pytest.raises(ConfigError) as told:
+        load(file, environment={})
+    assert "S3cretWord" not in str(told.value)
+
+
+def test_all_else_that_is_wrong_is_told_beside_what_is_unknown(tmp_path: Path) -> None:
+    file = tmp_path / "validator-config.toml"
+    file.write_text(
+        '[p2p]\nmax_inbound_peers = "many"\nmax_inbound = 1\n[tls]\ncert_file = "a"\n[backups]\n[mempool]\nsize = -1\n'
+    )
+    with pytest.raises(ConfigError) as told:
+        load(file, environment={"DCHAT_LOG__LEVEL": "loud"})
+    for said in ("unknown key max_inbound", "[backups]", "max_inbound_peers", "[tls] cert_file", "DCHAT_LOG__LEVEL"):
+        assert said in str(told.value), said
 
 
 def test_a_file_that_is_not_there_or_too_large(tmp_path: Path) -> None:
