@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 CLOCK_S: Final = 2.0  # more apart, and votes of one date the other's blocks
+NO_BLOCK: Final = "no block for "  # so begins what /ready says of a block that is late
 ROUNDS_MAX: Final = 8
 SEATS_MAX: Final = 1_000
 NAME_MAX: Final = 70
@@ -38,6 +39,7 @@ class Asked:
     consensus: Mapping[str, Any]
     skew_s: float | None = None
     error: str = ""
+    late: str = ""  # why it says that a block is late
 
     @property
     def name(self) -> str:
@@ -121,21 +123,22 @@ class Stall:
 
 def diagnose(
     asked: Sequence[Asked], monikers: Mapping[str, str], *, since_s: float | None, after_s: float, waits_for_txs: bool,
-    own_is_away: bool = False,
+    own_is_away: bool = False, is_late: bool = False,
 ) -> Stall:  # fmt: skip
     """asked: the own node first, which answered; own_is_away: it did not, and is not among them, and the first speaks
     for it. monikers: by consensus address. since_s: since the last block, by our clock. after_s: from when on no block
-    is a stall. waits_for_txs: blocks are made for transactions alone."""
+    is a stall; is_late: one is, by the node's own word. waits_for_txs: blocks are made for transactions alone."""
     own = asked[0]
     height = _number(own.consensus.get("height"))
     seats = tuple(_seats(asked, height, monikers))
     peers = own.status.get("peers")
     ahead = [one for one in asked[1:] if one.height > own.height]
-    stands = since_s is None or since_s >= after_s
+    stands = since_s is None or since_s >= after_s or is_late
     is_idle = waits_for_txs and not _number(own.status.get("mempool_size")) and not _number(own.consensus.get("round"))
     stall = Stall(
         _text(own.status.get("chain_id")), height, _number(own.consensus.get("round")),
-        _text(own.consensus.get("step")), since_s, stands and not is_idle, _text(own.consensus.get("proposer")), seats,
+        _text(own.consensus.get("step")), since_s, stands and (is_late or not is_idle),
+        _text(own.consensus.get("proposer")), seats,
         _number(own.consensus.get("last_commit_votes")), (), (),
     )  # fmt: skip
     if not stall.is_stalled:

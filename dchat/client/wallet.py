@@ -14,7 +14,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -169,7 +169,7 @@ def open_until(tx: Tx) -> str:
 
 
 def _advice(tx_hash: bytes, expiry_height: int, sequence: int | None) -> str:
-    again = f", or give --sequence {sequence} with it" if sequence is not None else ""
+    again = f", or send it with --sequence {sequence}: of both only one is executed" if sequence is not None else ""
     return (
         f"{tx_hash.hex()} is signed and may still be executed {_until(expiry_height)}: before you send it again, ask "
         f"another node (dchat query tx HASH --prove){again}"
@@ -587,22 +587,35 @@ async def submit(
     except TimeoutError:
         raise Undecided(
             f"{client.address} did not tell of a block with {tx.id.hex()} within {limit_s:g} s, and said last: {last}; "
-            f"{await _standing_still(client)}{open_until(tx)}"
+            f"{_of_standing(await standing_still(client))}{open_until(tx)}"
         ) from None
 
 
-async def _standing_still(client: Client) -> str:
-    """By the node's word, and this machine's clock: that no block comes. Empty: one does, or it does not say."""
+class Still(NamedTuple):
+    """The last block, and how old it is."""
+
+    height: int
+    age_s: int
+
+
+async def standing_still(client: Client) -> Still | None:
+    """By the node's word, and this machine's clock: that no block comes. None: one does, or it does not say."""
     try:
         async with asyncio.timeout(STATUS_S):
             status = await client.status()
     except (ClientError, TimeoutError):
-        return ""
+        return None
     age_s = (time.time_ns() - status.latest_block_time_ns) // NS_PER_S
     if not status.latest_block_height or age_s < STANDS_AFTER_S:
+        return None
+    return Still(status.latest_block_height, age_s)
+
+
+def _of_standing(stands: Still | None) -> str:
+    if stands is None:
         return ""
     return (
-        f"its last block, {status.latest_block_height}, is {age_s} s old: the chain stands, and "
+        f"its last block, {stands.height}, is {stands.age_s} s old: the chain stands, and "
         "`dchat validator recover` on a node's home says why; "
     )
 

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from consensus.formats.timestamps import format_rfc3339, timestamp_ns
 from consensus.state.cursors import Cursor
-from dchat.cli.commands.query_commands import plain, query
+from dchat.cli.commands.query_commands import events_in_words, is_for_people, outcome_in_words, plain, query
 from dchat.cli.terminal.ask import node_option, run
 from dchat.cli.terminal.base import Command, common_option, echo, show_json
 from dchat.client.client import Client, ClientError
@@ -157,7 +157,16 @@ def query_events(
 @node_option
 def query_block_results(height: int, node: str | None) -> None:
     """What a block did: its transactions' outcomes, its own events, changes of validators. Default: the latest."""
-    plain(lambda c: c.block_results(height), node)
+    plain(lambda c: c.block_results(height), node, show=_results_json)
+
+
+def _results_json(answer: pb.GetBlockResultsResponse) -> dict[str, Any]:
+    shown = message_json(answer)
+    if is_for_people():
+        pairs = zip(answer.results, shown["results"], strict=True)
+        shown["results"] = [outcome_in_words(one, told) for one, told in pairs]
+        shown["events"] = events_in_words(answer.events)
+    return shown
 
 
 # ----------------------------------------------------------------------------------------------------------- searches
@@ -182,7 +191,7 @@ def searching(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @query.command("txs", cls=Command)
-@common_option("--query", "asked", metavar="QUERY", help="In CometBFT's language: docs/search.md.")
+@common_option("--query", "asked", metavar="QUERY", help="In CometBFT's language: docs/search.md.  [required]")
 @searching
 def query_txs(node: str | None, asked: str | None, **how: Any) -> None:
     """Search transactions by the events that they told.

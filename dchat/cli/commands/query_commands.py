@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import click
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from chain.currency.ledger.records import EPOCHS
 from chain.kernel.branch import RecordKind
+from chain.tx.envelope.tx import decode
+from chain.tx.errors import TxError
+from chain.tx.messages import Message as Signed
 from dchat.cli.terminal.ask import Address, Hash, height_option, node_option, run
-from dchat.cli.terminal.base import Command, Exit, Group, Refusal, common_option, echo, show_json
+from dchat.cli.terminal.base import Command, Exit, Group, Refusal, common_option, echo
 from dchat.cli.terminal.drafts import in_words
-from dchat.cli.terminal.outcome import is_text, output_option
-from dchat.cli.terminal.render import PROOF_FIELDS, absent, lines_of
+from dchat.cli.terminal.outcome import is_text, output_option, show_told, told_by
+from dchat.cli.terminal.render import PROOF_FIELDS, absent, event_text
 from dchat.cli.terminal.times import Length
 from dchat.cli.terminal.trust import root_of_trust, trust_options
 from dchat.client.client import Client, NotFound, quoted
@@ -24,6 +27,7 @@ from dchat.client.refusals import explain
 from dchat.client.verify import ProofFailed, Verifier
 from dchat.shown.messages import message_json
 from proto.dchat.v1 import service_pb2 as pb
+from proto.dchat.v1 import state_pb2
 
 VOID = "it was made before the account was recovered: it lets, pays and orders nothing any more"
 FORM = "dchat.query_form"
@@ -38,14 +42,15 @@ def query(context: click.Context, form: str | None) -> None:
     context.meta[FORM] = form
 
 
-def show_answer(answer: dict[str, Any]) -> None:
-    """On standard output: lines for people, or one JSON document."""
+def is_for_people() -> bool:
     context = click.get_current_context(silent=True)
-    if not is_text(context.meta.get(FORM) if context is not None else None):
-        show_json(answer)
-        return
-    for line in lines_of(answer, shutil.get_terminal_size().columns):
-        echo(line)
+    return is_text(context.meta.get(FORM) if context is not None else None)
+
+
+def show_answer(answer: dict[str, Any]) -> None:
+    """As `show_told`, by what `dchat query --output` said."""
+    context = click.get_current_context(silent=True)
+    show_told(answer, context.meta.get(FORM) if context is not None else None)
 
 
 def proving(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -214,7 +219,36 @@ def _tx_json(answer: pb.GetTxResponse) -> dict[str, Any]:
     shown = {"in_words": in_words(answer.tx), **message_json(answer)}
     if answer.code:
         shown["meaning"] = explain(quoted(answer.codespace), answer.code, quoted(answer.log))
-    return shown
+    return _in_words(answer, shown) if is_for_people() else shown
+
+
+def _in_words(answer: pb.GetTxResponse, shown: dict[str, Any]) -> dict[str, Any]:
+    """Without the bytes that a person reads nothing of, and with what they say."""
+    messages = tuple[Signed, ...]()
+    with contextlib.suppress(TxError):
+        messages = decode(answer.tx).messages
+    del shown["tx"]
+    return outcome_in_words(answer, shown, messages)
+
+
+def outcome_in_words(
+    outcome: pb.GetTxResponse | pb.TxOutcome, shown: dict[str, Any], messages: Sequence[Signed] = ()
+) -> dict[str, Any]:
+    """What was done and what it cost in place of the receipt's bytes, and events as lines."""
+    receipt = state_pb2.Receipt()
+    with contextlib.suppress(DecodeError):  # of a node that lies
+        receipt = state_pb2.Receipt.FromString(outcome.data)
+    rest = {name: value for name, value in shown.items() if name != "data"}
+    return {**rest, **told_by(receipt, messages), "events": events_in_words(outcome.events)}
+
+
+def events_in_words(events: Iterable[pb.Event]) -> list[str]:
+    return [event_text(one.type, ((each.key, each.value) for each in one.attributes)) for one in events]
+
+
+def receipt_in_words(receipt: state_pb2.Receipt, shown: dict[str, Any]) -> dict[str, Any]:
+    """With what was done and what it cost in place of numbers."""
+    return {name: value for name, value in shown.items() if name not in ("legs", "fee_paid")} | told_by(receipt)
 
 
 @query.command(cls=Command)
@@ -254,7 +288,19 @@ def account(address: bytes, **how: Any) -> None:
 @proving
 def query_bundle(replay_id: bytes, **how: Any) -> None:
     """The receipt of a bridge transaction, by its replay id."""
-    ask(lambda c, prove, at: c.bundle(replay_id, height=at, prove=prove), lambda p, a: p.bundle(a, replay_id), **how)
+    ask(
+        lambda c, prove, at: c.bundle(replay_id, height=at, prove=prove),
+        lambda p, a: p.bundle(a, replay_id),
+        show=_bundle_json,
+        **how,
+    )
+
+
+def _bundle_json(answer: pb.GetBundleResponse) -> dict[str, Any]:
+    shown = message_json(answer)
+    if is_for_people() and answer.HasField("receipt"):
+        shown["receipt"] = receipt_in_words(answer.receipt, shown["receipt"])
+    return shown
 
 
 @query.command("params", cls=Command)

@@ -33,7 +33,16 @@ from consensus.formats.errors import InvalidData, InvalidFile
 from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES, PrivKey
 from dchat.cli.commands.query_commands import plain, query
 from dchat.cli.commands.tx_commands import send, sending, tx
-from dchat.cli.terminal.ask import Address, Amount, ChainId, height_option, limit_option, node_option, run
+from dchat.cli.terminal.ask import (
+    OF_VALIDATORS,
+    Address,
+    Amount,
+    ChainId,
+    height_option,
+    limit_option,
+    node_option,
+    run,
+)
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, read_input, show_json
 from dchat.cli.terminal.own_key import OwnKey, own_key, own_next_key
 from dchat.cli.terminal.trust import signing_facts
@@ -64,8 +73,13 @@ class Rate(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs a
         return rate
 
 
+OPERATOR = Address(otherwise=OF_VALIDATORS)
 validator_option = click.option(
-    "--validator", "operator", type=Address(), required=True, help="Its operator's address, or identity file."
+    "--validator",
+    "operator",
+    type=OPERATOR,
+    required=True,
+    help="Its operator's address, or identity file.",
 )
 amount_option = click.option("--amount", type=Amount(least=1), required=True)
 
@@ -183,7 +197,7 @@ def create_validator(
             me, public, moniker, commission_rate, commission_max_rate, commission_max_change_rate, least, amount, proof
         )
 
-    send(lambda me: [message(me)], options)
+    send(lambda me: [message(me)], options, rare=True)
 
 
 @stake.command("prove-key", cls=Command)
@@ -216,6 +230,7 @@ def rotate_key(new_key: str | None, possession: bytes | None, **options: Any) ->
 
     Costs the chain's staking.key_rotation_fee, and goes so often in an unbonding time as key_rotations_max says. The
     new key signs from the second block after this one's on: have it where the validator runs before you send this.
+    What the node says would be refused is not sent (at a terminal: you are asked).
     """
     signer = consensus_key(new_key, "--new-key", own_next_key)
     if isinstance(signer, bytes) and possession is None:
@@ -232,7 +247,7 @@ def rotate_key(new_key: str | None, possession: bytes | None, **options: Any) ->
         proof = prove_possession(signer, facts.chain_id, me) if possession is None else possession
         return RotateConsensusKey(me, signer.pub_key.bytes, proof)
 
-    send(lambda me: [message(me)], options)
+    send(lambda me: [message(me)], options, rare=True)
 
 
 @stake.command("edit-validator", cls=Command)
@@ -244,7 +259,7 @@ def edit_validator(
     moniker: str | None, commission_rate: int | None, min_self_delegation: int | None, **options: Any
 ) -> None:
     """Change your validator. What is not given stays."""
-    send(lambda me: [EditValidator(me, moniker, commission_rate, min_self_delegation)], options)
+    send(lambda me: [EditValidator(me, moniker, commission_rate, min_self_delegation)], options, rare=True)
 
 
 @stake.command("delegate", cls=Command)
@@ -281,8 +296,8 @@ def cancel_unbonding(operator: bytes, amount: int, creation_height: int, **optio
 
 
 @stake.command("redelegate", cls=Command)
-@click.option("--source", type=Address(), required=True)
-@click.option("--destination", type=Address(), required=True)
+@click.option("--source", type=OPERATOR, required=True)
+@click.option("--destination", type=OPERATOR, required=True)
 @amount_option
 @sending
 def redelegate(source: bytes, destination: bytes, amount: int, **options: Any) -> None:
@@ -294,11 +309,16 @@ def redelegate(source: bytes, destination: bytes, amount: int, **options: Any) -
 @sending
 def unjail(**options: Any) -> None:
     """Bring your jailed validator back, when its time has passed."""
-    send(lambda me: [Unjail(me)], options)
+    send(lambda me: [Unjail(me)], options, rare=True)
 
 
 @stake.command("withdraw", cls=Command)
-@click.option("--validator", "operator", type=Address(), help="Where you delegate. Needed unless --commission.")
+@click.option(
+    "--validator",
+    "operator",
+    type=OPERATOR,
+    help="Where you delegate. Needed unless --commission.",
+)
 @click.option("--commission", is_flag=True, help="Your own validator's commission, instead or as well.")
 @sending
 def withdraw(operator: bytes | None, commission: bool, **options: Any) -> None:
@@ -343,7 +363,7 @@ def _show(method: Callable[[Client], Any], request: Any, node: str | None) -> No
 
 @staking.command("validators", cls=Command)
 @click.option("--status", type=click.Choice(STATUSES))
-@click.option("--after", type=Address(), help="Go on behind this operator.")
+@click.option("--after", type=OPERATOR, help="Go on behind this operator.")
 @limit_option(100)
 @height_option
 @node_option
@@ -367,14 +387,14 @@ def query_validator(who: str, height: int, node: str | None) -> None:
         except ValueError:
             raise Refusal(f"{who!r} is neither an operator nor a consensus address", Exit.USAGE) from None
     else:
-        request.operator = Address().convert(who, None, None)
+        request.operator = OPERATOR.convert(who, None, None)
     _show(lambda client: client.staking.GetStakingValidator, request, node)
 
 
 def of_whom(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.option("--delegator", type=Address()),
-        click.option("--validator", "operator", type=Address()),
+        click.option("--validator", "operator", type=OPERATOR),
         click.option("--after", type=Address(), help="Go on behind this validator, or delegator."),
         limit_option(100),
         height_option,
@@ -426,7 +446,7 @@ def query_redelegations(delegator: bytes, limit: int, height: int, node: str | N
 
 @staking.command("rewards", cls=Command)
 @click.option("--delegator", type=Address(), required=True)
-@click.option("--validator", "operator", type=Address(), help="Default: all its delegations.")
+@click.option("--validator", "operator", type=OPERATOR, help="Default: all its delegations.")
 @height_option
 @node_option
 def query_rewards(delegator: bytes, operator: bytes | None, height: int, node: str | None) -> None:
@@ -436,7 +456,7 @@ def query_rewards(delegator: bytes, operator: bytes | None, height: int, node: s
 
 
 @staking.command("slashes", cls=Command)
-@click.argument("operator", type=Address())
+@click.argument("operator", type=OPERATOR)
 @limit_option(100)
 @height_option
 @node_option

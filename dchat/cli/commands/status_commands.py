@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import click
@@ -20,6 +20,7 @@ from consensus.formats.units import MIB
 from crypto import native
 from dchat.cli.terminal.ask import node_option, run, tls_options, tls_said
 from dchat.cli.terminal.base import Command, Exit, Refusal, home_root, own_node, show_json
+from dchat.cli.terminal.outcome import show_told
 from dchat.client.client import Client, quoted
 from dchat.client.nodes.tls import Tls
 from dchat.config import Config
@@ -29,14 +30,19 @@ from proto.dchat.v1.service_pb2 import GetStatusResponse, GetUpgradeResponse
 
 ANSWER_BYTES_MAX = MIB
 TIMEOUT_S = 5.0
+WHOLE_CHARS_MAX = 20  # of 64 bits, with its sign: more is no count, and no float holds what is far beyond
 UNKNOWN_AS_0 = ("bytes_per_block", "full_in_seconds")  # of a disk whose use is not known yet, or does not grow
 READINESS = {name: name for name in ("ready", "connected_peers", "failing")} | {"reason": "not_ready_because"}
 SYNC_INFO = ("sync_info", "SyncInfo")  # CometBFT's name, and the one that Cosmovisor 1.5 looks for
 
 
+ANY_HOST: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # where a door that listens everywhere is here
+
+
 def own_url(config: Config) -> str:
     """Of the HTTP door of the node with these options."""
-    host = "127.0.0.1" if config.http.host in ("0.0.0.0", "") else config.http.host
+    host = ANY_HOST.get(config.http.host, config.http.host)
+    host = f"[{host}]" if ":" in host else host
     return f"{'https' if config.tls.cert_file else 'http'}://{host}:{config.observability.health_port}"
 
 
@@ -86,23 +92,33 @@ def ask_json(url: str, ask: Ask) -> tuple[int, Any]:
     """Status code and JSON. Raises Refusal, as `get_json`."""
     status, body = _asked(url, ask)
     try:
-        return status, json.loads(body)
+        return status, parse(body)
     except (ValueError, RecursionError):
         raise Refusal(f"{url_said(url)} answered {status} without JSON", Exit.UNREACHABLE) from None
+
+
+def parse(body: bytes) -> Any:
+    """What a door answers; numbers that no node has are texts: nobody can count with them. Raises ValueError,
+    RecursionError."""
+    return json.loads(body, parse_int=_whole, parse_constant=str)
+
+
+def _whole(digits: str) -> int | str:
+    return int(digits) if len(digits) <= WHOLE_CHARS_MAX else digits
 
 
 def _asked(url: str, ask: Ask) -> tuple[int, bytes]:
     url, tls = url_said(url), tls_said() if ask.socket is None else None
     try:
-        context = _context_of(url, tls) if ask.socket is None else None
+        context = context_of(url, tls) if ask.socket is None else None
         return asyncio.run(_get(url, ask, context, tls.server_name if tls is not None else ""))
     except (OSError, TimeoutError, ValueError, aiohttp.ClientError) as error:
         is_away = ask.socket is not None and isinstance(error, aiohttp.ClientConnectorError)
-        why = "no node runs on this home, or it is another user's" if is_away else _why(error, ask.timeout_s)
+        why = "no node runs on this home, or it is another user's" if is_away else why_of(error, ask.timeout_s)
         raise Refusal(f"{ask.socket or url} did not answer: {why}", Exit.UNREACHABLE) from None
 
 
-def _why(error: Exception, timeout_s: float) -> str:
+def why_of(error: Exception, timeout_s: float) -> str:
     """In words of ours: aiohttp's name its own settings."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         why = quoted(str(error.certificate_error))
@@ -119,7 +135,7 @@ def _why(error: Exception, timeout_s: float) -> str:
     return f"{place}: {what}; is the node running? --url http://HOST:PORT names another, by its health_port"
 
 
-def _context_of(url: str, tls: Tls | None) -> ssl.SSLContext | None:
+def context_of(url: str, tls: Tls | None) -> ssl.SSLContext | None:
     """None: the usual one. Our own door is known by the very certificate that it has. Raises Refusal."""
     own = _own_certificate(url) if url.startswith("https://") and (tls is None or tls.root is None) else None
     if tls is None and own is None:
@@ -170,7 +186,10 @@ def health(url: str | None, node: str | None) -> None:
         url = own_url(own_node())
     address = url.rstrip("/").removesuffix("/health")
     status, answer = get_json(f"{address}/health")
-    show_json(answer | _readiness(address) if isinstance(answer, dict) else answer)
+    if isinstance(answer, dict):
+        show_told(answer | _readiness(address))
+    else:
+        show_json(answer)
     if status != 200:
         raise Refusal(
             f"not healthy: {quoted(str(answer.get('reason', status) if isinstance(answer, dict) else status))}"
@@ -201,7 +220,7 @@ def status(node: str | None) -> None:
     if isinstance(storage := shown.get("storage"), dict):
         for name in UNKNOWN_AS_0:
             storage[name] = storage.get(name) or None
-    show_json({"node": address, **shown, **dict.fromkeys(names, told)})
+    show_told({"node": address, **shown, **dict.fromkeys(names, told)})
 
 
 def sync_info(answer: GetStatusResponse, *, halted: bool) -> dict[str, Any]:
@@ -218,4 +237,4 @@ def sync_info(answer: GetStatusResponse, *, halted: bool) -> dict[str, Any]:
 def version() -> None:
     """The versions of this build and of what it speaks."""
     versions = {"dchat": build_version(), "engine": ENGINE_VERSION, "block_protocol": 11, "abci": "2.0.0"}
-    show_json({**versions, "native": native.state()})
+    show_told({**versions, "native": native.state()})

@@ -31,7 +31,16 @@ from dchat.cli.terminal.trust import Signing, trust_options
 from dchat.client.client import SMALL_BYTES_MAX, Client, ClientError, quoted
 from dchat.client.front.amounts import Sum, parse_amount, paying
 from dchat.client.front.kept import KeepFailed, keep, read_kept
-from dchat.client.wallet import EXPIRY_BLOCKS, FEE_MAX, ORDERED_EXPIRY_BLOCKS, Outcome, Session, TxRefused, open_until
+from dchat.client.wallet import (
+    EXPIRY_BLOCKS,
+    FEE_MAX,
+    ORDERED_EXPIRY_BLOCKS,
+    Outcome,
+    Session,
+    TxRefused,
+    open_until,
+    standing_still,
+)
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import tx_pb2
 
@@ -117,8 +126,14 @@ class Refused(Refusal):
         self.codespace, self.code = error.outcome.codespace, error.outcome.code
 
 
-def send(make: Callable[[bytes], Sequence[Message]], options: dict[str, Any], *, lane: int | None = None) -> None:
-    """Build the messages for the sender's address, send them, show what became of them."""
+def send(
+    make: Callable[[bytes], Sequence[Message]], options: dict[str, Any], *, lane: int | None = None, rare: bool = False
+) -> None:
+    """Build the messages for the sender's address, send them, show what became of them.
+
+    rare: it is of those that a chain refuses for long (once a day, once in an unbonding time), so that it is tried
+    first also where nobody can be asked, and what would fail is not sent, and not paid for.
+    """
     who = account_from(options["sender"])
     messages = make(who.address)  # what makes no sense is said before anything is asked for
     signing = Signing.of(options)
@@ -154,6 +169,8 @@ def send(make: Callable[[bytes], Sequence[Message]], options: dict[str, Any], *,
         elif at_terminal():
             trial = signing.session(session.client, account, fee_max=options["max_fee"])
             warn_if_in_vain(await tried(trial, messages, lane=lane, said=said))
+        elif rare and (found := await tried(signing.session(session.client, account), messages, lane=lane, said=said)):
+            would_do(found)
         return await session.send(messages, **how, signed=signed, lane=lane, **said)
 
     hand_in(work, who.wallet, signing, options)
@@ -178,10 +195,11 @@ def warn_if_in_vain(answer: pb.SimulateResponse | None) -> None:
     """A transaction that is admitted and fails in its block is paid for. Raises Refusal: it is not to be sent."""
     if answer is None or not answer.code:
         return
-    error = TxRefused(Outcome(b"", b"", answer.code, quoted(answer.codespace), quoted(answer.log)))
-    cost = f", and its fee of {in_dchat(answer.fee)} may be paid" if answer.fee else ""  # 0: no block would take it
-    echo(f"by this node's word it would fail{cost}: {error}", err=True)
-    if not click.confirm("send it all the same?", err=True):
+    failed = Outcome(b"", b"", answer.code, quoted(answer.codespace), quoted(answer.log))
+    echo(f"By this node's word it would fail: {failed.meaning}{failed.caveat}.", err=True)
+    if answer.fee:  # 0: no block would take it
+        echo(f"Its fee of {in_dchat(answer.fee)} may be paid all the same.", err=True)
+    if not click.confirm("Send it?", err=True):
         raise Refusal("nothing was sent; --dry-run tries without a question")
 
 
@@ -270,6 +288,17 @@ def hand_in(
         raise Refusal(f"this cannot be a transaction: {error}", Exit.USAGE) from None
 
 
+async def none_comes(client: Client) -> str:
+    """That the chain stands, for who waits; empty: it does not."""
+    stands = await standing_still(client)
+    if stands is None:
+        return ""
+    return (
+        f"no block since block {stands.height}, {stands.age_s} s ago: the chain stands. `dchat validator recover` on a "
+        "node's home says why, `dchat health` whether that node is well"
+    )
+
+
 def run_sending(work: Callable[[Client], Any], node: str | None) -> Outcome:
     """As `run`, with a refusal of the chain passed on for its outcome."""
     refused: list[TxRefused] = []
@@ -283,7 +312,10 @@ def run_sending(work: Callable[[Client], Any], node: str | None) -> Outcome:
         assert isinstance(outcome, Outcome)
         return outcome
 
-    outcome = run(guarded, node, answer_bytes_max=SMALL_BYTES_MAX, waits_for="the block with it, and for the next")
+    outcome = run(
+        guarded, node, answer_bytes_max=SMALL_BYTES_MAX, waits_for="the block with it, and for the next",
+        why_long=none_comes,
+    )  # fmt: skip
     if outcome is None:
         raise refused[0]
     return outcome

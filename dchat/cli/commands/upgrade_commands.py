@@ -27,7 +27,8 @@ from dchat.app.build_plan import UPGRADES
 from dchat.app.composition import compose
 from dchat.cli.commands.tx_commands import send, sending
 from dchat.cli.terminal.ask import Hash, account_from, node_option, run
-from dchat.cli.terminal.base import Command, Exit, Group, Refusal, current_home, echo, show_json
+from dchat.cli.terminal.base import Command, Exit, Group, Refusal, current_home, echo
+from dchat.cli.terminal.outcome import show_told
 from dchat.cli.terminal.own_key import own_key
 from dchat.cli.terminal.trust import signing_facts
 from dchat.client.client import Client
@@ -99,7 +100,7 @@ def status(node: str | None) -> None:
     async def work(client: Client) -> pb.GetUpgradeResponse:
         return await client.upgrade()
 
-    show_json(message_json(run(work, node)))
+    show_told(message_json(run(work, node)))
 
 
 def permyriad(_: click.Context, __: click.Parameter, value: str | None) -> int:
@@ -225,7 +226,7 @@ def rehearse_command(plan_name: str, blocks: int, folder: Path | None) -> None:
         report = rehearse(plan_name, home, config, blocks=blocks, parent=folder, say=lambda text: echo(text, err=True))
     except (RehearsalFailed, UpkeepError, StorageError, StateError) as error:
         raise Refusal(str(error)) from None
-    show_json(report.as_json())
+    show_told(report.as_json())
     if not report.is_good:
         raise Refusal(f"invariants do not hold after {plan_name}: {'; '.join(report.broken or ())}")
 

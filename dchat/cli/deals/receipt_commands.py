@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from dchat.cli.commands.query_commands import plain, query
+from dchat.cli.commands.query_commands import is_for_people, plain, query, receipt_in_words
 from dchat.cli.terminal.ask import Address, height_option, limit_option, node_option
 from dchat.cli.terminal.base import Command, Exit, Refusal
+from dchat.shown.messages import message_json
 from proto.dchat.v1 import bridge_service_pb2 as pb
 
 
@@ -29,7 +32,15 @@ def query_receipts(
     request = pb.ListReceiptsRequest(
         party=party or b"", from_height=from_height, to_height=to_height, after=cursor, limit=limit, height=height
     )
-    plain(lambda client: client.call(client.bridge.ListReceipts, request), node)
+    plain(lambda client: client.call(client.bridge.ListReceipts, request), node, show=_receipts_json)
+
+
+def _receipts_json(answer: pb.ListReceiptsResponse) -> dict[str, Any]:
+    shown = message_json(answer)
+    if is_for_people():
+        pairs = zip(answer.receipts, shown["receipts"], strict=True)
+        shown["receipts"] = [receipt_in_words(one, told) for one, told in pairs]
+    return shown
 
 
 @query.command("bridge", cls=Command)

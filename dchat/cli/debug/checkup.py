@@ -25,6 +25,7 @@ IOPS: Final = 100.0
 PEERS: Final = 3
 DISK_FREE_PERCENT: Final = 20.0
 CLOCK_S: Final = 10.0
+FIGURE_MAX: Final = 1e18  # of a node that tells the truth none comes near
 BLOCKS_LEAST: Final = 4  # between which calm intervals are looked for
 
 OK, BAD, UNKNOWN = "pass", "fail", "unknown"
@@ -51,12 +52,12 @@ class Seen:
         return _table(self.answers.get("/status"))
 
     def gauge(self, name: str) -> float | None:
-        return self.metrics[1].get(name)
+        return _finite(self.metrics[1].get(name))
 
     def rate(self, name: str) -> float | None:
         """A second, of a counter."""
         first, last = (one.get(name) for one in self.metrics)
-        return None if first is None or last is None or self.window_s <= 0 else (last - first) / self.window_s
+        return None if first is None or last is None or self.window_s <= 0 else _finite((last - first) / self.window_s)
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def lines_of(nodes: Sequence[Seen], *, waiting_tx_s: float | None = None) -> Ite
         yield _clock(node)
         yield _votes(node)
     if there:
-        yield _agree(there)
+        yield _agree(there, len(nodes))
         yield _waiting(there, waiting_tx_s)
         figure = "not measured: it would load this chain"
         do = "`dchat benchmark validator --transaction-rate 1000` measures it on a network of its own"
@@ -159,6 +160,11 @@ def calm_intervals(blocks: Any) -> list[float]:
 
 def _txs(row: Mapping[str, Any]) -> float:
     return _number(row.get("num_txs"))
+
+
+def _finite(value: float | None) -> float | None:
+    """None: it is no figure."""
+    return value if value is not None and abs(value) < FIGURE_MAX else None
 
 
 def _number(value: Any) -> float:
@@ -235,8 +241,11 @@ def _votes(node: Seen) -> Line:
     return _judged("votes", node, missed, f"missed {count} in {node.window_s:.0f} s", "missed 0", good=not count, do=do)
 
 
-def _agree(nodes: Sequence[Seen]) -> Line:
+def _agree(nodes: Sequence[Seen], asked: int) -> Line:
     """Of those that answer: on the highest block that all tell."""
+    if len(nodes) == 1:
+        figure = f"one node {'asked' if asked == 1 else 'answers'}: nothing to compare"
+        return Line("agreement", "network", figure, "all alike", UNKNOWN, "name more: --url again, or --network")
     blocks = [_hashes(node) for node in nodes]
     common = set.intersection(*(set(one) for one in blocks)) if blocks else set()
     baseline = f"{len(nodes)} of {len(nodes)}"

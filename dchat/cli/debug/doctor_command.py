@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -22,8 +23,9 @@ from rich.text import Text
 
 from chain.tx.messages import Payment
 from consensus.formats.units import MIB
+from dchat.cli.commands.status_commands import context_of, own_url, url_said, why_of
 from dchat.cli.debug.checkup import BAD, OK, Line, Seen, lines_of
-from dchat.cli.terminal.ask import client_of, node_address
+from dchat.cli.terminal.ask import client_of, node_address, tls_options, tls_said
 from dchat.cli.terminal.base import Command, Exit, Refusal, current_home, echo, own_node, show_json
 from dchat.cli.terminal.times import Length
 from dchat.client.client import ClientError
@@ -42,7 +44,7 @@ TIMEOUT_S: Final = 5.0
 WINDOW_MAX_S: Final = 600
 TX_WITHIN_S: Final = 30.0
 SECTOR_FIELDS: Final = (3, 7)  # of a line of /proc/diskstats: reads and writes that were completed
-_SAMPLE: Final = re.compile(r"^((?:dchat|process)_\w+)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
+_SAMPLE: Final = re.compile(r"^((?:dchat|process)_\w+)(?:\{[^}\n]*\})? (\S+)$", re.MULTILINE)
 FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -54,6 +56,7 @@ FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option(
     "--from", "payer", type=FILE, help="An identity file: time a payment of one udchat to a validator's operator."
 )
+@tls_options
 def doctor(urls: tuple[str, ...], folder: Path | None, seconds: int, payer: Path | None) -> None:
     """Check running nodes against the baseline of a healthy network, and say what to do where one falls short.
 
@@ -81,10 +84,7 @@ def doctor(urls: tuple[str, ...], folder: Path | None, seconds: int, payer: Path
 
 def _places(urls: Sequence[str], folder: Path | None) -> list[tuple[str, Path | None]]:
     """(HTTP door, its home where that is here), of all that are asked."""
-    found: list[tuple[str, Path | None]] = [(url.rstrip("/"), None) for url in urls]
-    for url, _ in found:
-        if not url.startswith(("http://", "https://")):
-            raise Refusal(f"{url!r} is no http(s) address; allowed: like http://10.0.0.2:8080", Exit.USAGE)
+    found: list[tuple[str, Path | None]] = [(url_said(url).rstrip("/"), None) for url in urls]
     if folder is not None:
         try:
             network = load_network(folder)
@@ -93,8 +93,7 @@ def _places(urls: Sequence[str], folder: Path | None) -> list[tuple[str, Path | 
         found += [(f"http://{network.host}:{node.ports.http}", network.home_of(node)) for node in network.nodes]
     if not found:
         config, (home, _) = own_node(), current_home()
-        host = "127.0.0.1" if config.http.host in ("0.0.0.0", "") else config.http.host
-        found = [(f"http://{host}:{config.observability.health_port}", home.root)]
+        found = [(own_url(config), home.root)]
     return found
 
 
@@ -107,9 +106,13 @@ def _grpc_of(folder: Path) -> str:
 
 
 async def _watch(places: Sequence[tuple[str, Path | None]], seconds: float) -> list[Seen]:
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-    async with aiohttp.ClientSession(timeout=timeout) as http:
-        return list(await asyncio.gather(*(_see(http, url, home, seconds) for url, home in places)))
+    timeout, tls, asked = aiohttp.ClientTimeout(total=TIMEOUT_S), tls_said(), []
+    async with contextlib.AsyncExitStack() as until:
+        for url, home in places:  # our own door is known by the certificate that it has
+            connector = aiohttp.TCPConnector(ssl=context_of(url, tls) or True)
+            http = await until.enter_async_context(aiohttp.ClientSession(timeout=timeout, connector=connector))
+            asked.append(_see(http, url, home, seconds))
+        return list(await asyncio.gather(*asked))
 
 
 async def _see(http: aiohttp.ClientSession, url: str, home: Path | None, seconds: float) -> Seen:
@@ -131,6 +134,8 @@ async def _see(http: aiohttp.ClientSession, url: str, home: Path | None, seconds
 
 
 def _why(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientSSLError):
+        return why_of(error, TIMEOUT_S)
     if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
         return os.strerror(error.os_error.errno)
     return safe_line(str(error))[:200] or f"not whole within {TIMEOUT_S:g} s"
@@ -138,7 +143,9 @@ def _why(error: Exception) -> str:
 
 async def _get(http: aiohttp.ClientSession, url: str) -> bytes:
     """Whatever its status: /ready answers 503 with a reason. Raises ValueError: too much."""
-    async with http.get(url, allow_redirects=False) as answer:
+    tls = tls_said()
+    name = tls.server_name if tls is not None else ""
+    async with http.get(url, allow_redirects=False, server_hostname=name or None) as answer:
         body = b""
         while piece := await answer.content.read(65_536):
             body += piece
@@ -148,9 +155,14 @@ async def _get(http: aiohttp.ClientSession, url: str) -> bytes:
 
 
 async def _metrics(http: aiohttp.ClientSession, url: str) -> dict[str, float]:
-    """By name; with labels, the sum."""
+    """Raises ValueError."""
+    return figures((await _get(http, f"{url}/metrics")).decode(errors="replace"))
+
+
+def figures(page: str) -> dict[str, float]:
+    """By name; with labels, the sum. Raises ValueError: one is no number."""
     found: dict[str, float] = {}
-    for name, value in _SAMPLE.findall((await _get(http, f"{url}/metrics")).decode(errors="replace")):
+    for name, value in _SAMPLE.findall(page):
         found[name] = found.get(name, 0.0) + float(value)
     return found
 

@@ -12,9 +12,9 @@ import click
 from consensus.system.files import write_new_secret
 from dchat.cli.commands.status_commands import get_json, get_text, own_url
 from dchat.cli.terminal.ask import tls_options
-from dchat.cli.terminal.base import Command, Exit, Refusal, current_home, echo, own_node, show_json
+from dchat.cli.terminal.base import Command, Exit, Refusal, echo, own_root, seen_config, show_json
 from dchat.cli.terminal.times import Length
-from dchat.config import Config
+from dchat.config import Loaded
 from dchat.dump.asking import NOBODY, NotTold, running_pid
 from dchat.dump.gathered import as_text, from_door, of_home, versions_json
 from dchat.dump.hiding import Secrets
@@ -36,10 +36,9 @@ def dump(url: str | None, output: Path | None) -> None:
     secret option. Exit code 0 also where no node runs; 4: --url does not answer.
     """
     if url is None:
-        own_node()
-        home, config = current_home()
-        told, lacking = gathered(home, config)
-        hide = Secrets(home, config).hide
+        home, loaded = _own()
+        told, lacking = gathered(home, loaded)
+        hide = Secrets(home, loaded.config, loaded.secrets).hide
     else:
         told, lacking = from_door(lambda path: _ask(url.rstrip("/"), path))
         if not told:
@@ -50,6 +49,8 @@ def dump(url: str | None, output: Path | None) -> None:
         echo(text.rstrip("\n"))
         return
     _written(output, lambda: write_new_secret(output, text))
+    lacking = {name: hide(why) for name, why in lacking.items()}
+    show_json({"file": str(output), "bytes": output.stat().st_size, "told": list(told), "not_told": lacking})
 
 
 @click.command("bundle", cls=Command)
@@ -70,9 +71,8 @@ def bundle(output: Path, profile: int, log_file: Path | None) -> None:
     """
     if profile > PROFILE_S_MAX:
         raise Refusal(f"--profile {profile}s; allowed: up to {PROFILE_S_MAX}s", Exit.USAGE)
-    own_node()
-    home, config = current_home()
-    told, lacking = gathered(home, config, profile_s=profile)
+    home, loaded = _own()
+    told, lacking = gathered(home, loaded, profile_s=profile)
     members = {f"{name}.{'txt' if isinstance(value, str) else 'json'}": value for name, value in told.items()}
     log = log_file or home.root / LOG_NAME
     reads: dict[str, Callable[[], str]] = {
@@ -87,12 +87,21 @@ def bundle(output: Path, profile: int, log_file: Path | None) -> None:
     if "log.txt" in lacking and log_file is None:
         lacking["log.txt"] += "; --log-file names it, as of `journalctl -u dchat-validator > FILE`"
     names: list[str] = []
-    secrets = Secrets(home, config)
-    _written(output, lambda: names.extend(pack(output, members, secrets.hide, lacking)))
+    hide = Secrets(home, loaded.config, loaded.secrets).hide
+    _written(output, lambda: names.extend(pack(output, members, hide, lacking)))
+    lacking = {name: hide(why) for name, why in lacking.items()}
     show_json({"file": str(output), "bytes": output.stat().st_size, "members": names, "not_told": lacking})
 
 
-def gathered(home: Home, config: Config, *, profile_s: float = 0.0) -> tuple[dict[str, Any], dict[str, str]]:
+def _own() -> tuple[Home, Loaded]:
+    """This home, whatever is wrong with its options: of a faulty one the default is taken."""
+    root = own_root()
+    loaded = seen_config(root)
+    return Home.of(root, loaded.config), loaded
+
+
+def gathered(home: Home, loaded: Loaded, *, profile_s: float = 0.0) -> tuple[dict[str, Any], dict[str, str]]:
+    config = loaded.config
     url, is_running = own_url(config), running_pid(home) is not None
 
     def ask(path: str) -> Any:
@@ -102,6 +111,9 @@ def gathered(home: Home, config: Config, *, profile_s: float = 0.0) -> tuple[dic
 
     seen, lacking = from_door(ask)
     told, more = of_home(home, config, profile_s=profile_s)
+    if loaded.problems:  # what this command took in their place is not what the node has
+        del told["config"]
+        more["config"] = "\n".join(loaded.problems)
     return {"versions": versions_json(), **told, **seen}, {**lacking, **more}
 
 

@@ -13,17 +13,37 @@ from rich.text import Text
 
 from consensus.system.disk import OsDisk
 from dchat.cli.commands.status_commands import get_json
+from dchat.cli.terminal.ask import tls_options
 from dchat.cli.terminal.base import Command, Exit, Refusal, current_home, echo, own_node, show_json
 from dchat.shown.text import safe_line
 from dchat.why.desk import answer_of
 from dchat.why.files import Kept
 
+DIGITS_MAX: Final = 19  # of a height
 SHOWN_MAX: Final = 400  # characters of a sentence that another node tells
 
 
-@click.command("why", cls=Command)
-@click.argument("height", type=click.IntRange(min=1), required=False)
+class Height(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
+    """Of a block. What begins with a minus comes here too, so that it is not taken for an unknown option."""
+
+    name = "HEIGHT"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        said = str(value)
+        if said.startswith("-") and not said[1:].isdecimal():
+            raise click.NoSuchOption(said, ctx=ctx)
+        if not (said.isascii() and said.isdecimal() and len(said) <= DIGITS_MAX and int(said)):
+            self.fail(
+                f"{said[:DIGITS_MAX]!r} is no height: a whole number from 1 on, or none at all for the last that was "
+                "missed", param, ctx,
+            )  # fmt: skip
+        return int(said)
+
+
+@click.command("why", cls=Command, context_settings={"ignore_unknown_options": True})
+@click.argument("height", type=Height(), required=False)
 @click.option("--url", help="Another node's HTTP door (health_port), like http://10.0.0.2:8080. Default: this home.")
+@tls_options
 def why(height: int | None, url: str | None) -> None:
     """Say why this validator missed a vote or a proposal at a height; without one, at the last that it missed.
 
@@ -68,20 +88,19 @@ def _show(answer: dict[str, Any]) -> None:
     else:
         echo(f"height {height}: {'; '.join(missed)}")
         echo(f"why : {_safe(answer.get('why'))} [{_safe(answer.get('cause'))}]")
-        for other in answer.get("causes", [])[1:]:
+        for other in _mappings(answer.get("causes"))[1:]:
             echo(f"also: {_safe(other.get('says'))} [{_safe(other.get('cause'))}]")
         echo(f"do  : {_safe(answer.get('do'))}")
-    rounds = record.get("rounds")
-    if isinstance(rounds, list) and rounds:
+    if rounds := _mappings(record.get("rounds")):
         Console().print(_table(record, rounds))
 
 
-def _table(record: dict[str, Any], rounds: list[Any]) -> Table:
+def _table(record: dict[str, Any], rounds: list[dict[str, Any]]) -> Table:
     """What came when, in milliseconds from the height's first round on."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("round", "began", "proposer", "proposal", "block", "prevotes", "precommits", "ours"):
         table.add_column(name)
-    own = [one for one in record.get("own", []) if isinstance(one, dict)]
+    own = _mappings(record.get("own"))
     for one in rounds:
         cells = [
             one.get("round"), one.get("began_ms"), one.get("proposer_name") or str(one.get("proposer"))[:12].lower(),
@@ -92,6 +111,10 @@ def _table(record: dict[str, Any], rounds: list[Any]) -> Table:
         ]  # fmt: skip
         table.add_row(*(Text(_safe(cell)) for cell in cells))
     return table
+
+
+def _mappings(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _power(told: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from chain.app_state import governance_params
+from chain.app_state.document import parse_app_state
 from chain.app_state.economy import EconomicsGenesis
 from chain.app_state.governance_params import GovernanceParams
 from chain.currency.ledger import dec
@@ -27,7 +28,17 @@ from crypto.keys import ED25519
 from crypto.mldsa import ML_DSA_65
 from dchat.app.genesis_params import MODULES, with_params
 from dchat.cli.commands.gov_commands import parse_setting
-from dchat.cli.genesis.group import genesis, money, of_entry, plainly, read_entries, share, table
+from dchat.cli.genesis.group import (
+    USUAL_STAKE,
+    genesis,
+    money,
+    of_entry,
+    plainly,
+    read_entries,
+    share,
+    small_stake,
+    table,
+)
 from dchat.cli.terminal.ask import Address, Amount, ChainId
 from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, current_home, echo, show_json
 from dchat.cli.terminal.outcome import JSON, is_text, output_option
@@ -42,6 +53,7 @@ from dchat.signer.choice import home_key
 from genesis.ceremony import Entry, InvalidCeremony, collect, peers_text
 from genesis.digest import genesis_digest
 
+BEFORE: Final = "a genesis knows no names: `dchat identity verify FILE` says an identity's address"
 _NAME: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -116,6 +128,8 @@ def add_validator(
     file = output or Path(f"validator-{_NAME.sub('-', name).strip('-') or 'node'}.json")
     _write(file, entry.dumps())
     echo(f"wrote {file}: {name} stakes {money(stake)} of {chain_id}, and its account has {money(balance)} beside it")
+    if stake < USUAL_STAKE:
+        echo(f"warning: {small_stake(stake)}")
     if entry.lacks:
         echo(f"next, where its consensus key is: dchat genesis sign {file.name} --key-file FILE; then hand it in")
     else:
@@ -147,6 +161,13 @@ def _reached_at(address: str | None, config: Config) -> str:
         found = parse_address(said, id_required=False) if address else parse_listen_address(said)
     except BadAddress as error:
         raise Refusal(f"--address: {error}", Exit.USAGE) from None
+    if address and found.id:
+        raise Refusal(f"--address {said}: expected HOST:PORT; the node's id is its home's", Exit.USAGE)
+    if address and found.ip is not None and found.ip.is_unspecified:
+        raise Refusal(
+            f"--address: nobody reaches {found.host_port}; say the address at which other machines find this one",
+            Exit.USAGE,
+        )
     if found.id or not found.port or (found.ip is not None and found.ip.is_unspecified):
         raise Refusal(
             f"--address is needed: HOST:PORT at which the other machines reach this node; it listens on {said}",
@@ -251,6 +272,8 @@ def collect_command(
 
 def _tell_collected(entries: dict[str, Entry], doc: GenesisDoc, output: Path, peers: Path, form: str | None) -> None:
     digest = genesis_digest(doc).hex()
+    least = parse_app_state(doc.app_state).economics.staking.min_stake
+    warnings = [small_stake(least)] if least < USUAL_STAKE else []
     if not is_text(form):
         show_json(
             {
@@ -260,12 +283,15 @@ def _tell_collected(entries: dict[str, Entry], doc: GenesisDoc, output: Path, pe
                 "chain_id": doc.chain_id,
                 "genesis_time": format_rfc3339(doc.genesis_time_ns),
                 "validators": [of_entry(entry) for entry in entries.values()],
+                "warnings": warnings,
             }
         )
         return
     _tell(list(entries.values()))
+    for text in warnings:
+        echo(f"warning: {text}")
     echo(f"wrote {output}, of chain {doc.chain_id}, which begins at {format_rfc3339(doc.genesis_time_ns)}")
-    echo(f"wrote {peers}, where its {len(entries)} nodes are found")
+    echo(f"wrote {peers}, where its {f'{len(entries)} nodes are' if len(entries) > 1 else 'one node is'} found")
     echo(f"its hash is {digest}")
     echo("next: give both files to every machine, and say the hash by another way; there")
     echo(f"      dchat genesis install {output.name} --hash {digest} --peers {peers.name}")
@@ -299,7 +325,7 @@ def _balances(said: tuple[str, ...]) -> dict[bytes, int]:
         who, equals, amount = one.rpartition("=")
         if not equals:
             raise click.BadParameter(f"{one!r}: expected ADDRESS=AMOUNT", param_hint="'--balance'")
-        address = Address().convert(who, None, None)
+        address = Address(otherwise=BEFORE).convert(who, None, None)
         if address in found:
             raise click.BadParameter(f"{who} is there twice", param_hint="'--balance'")
         found[address] = Amount(least=1).convert(amount, None, None)

@@ -19,7 +19,16 @@ from consensus.formats.timestamps import format_rfc3339
 from consensus.formats.units import NS_PER_S
 from consensus.system.files import write_new
 from crypto.bech32 import encode_address
-from dchat.cli.genesis.group import genesis, money, plainly, read_document, share, table
+from dchat.cli.genesis.group import (
+    USUAL_STAKE,
+    genesis,
+    money,
+    plainly,
+    read_document,
+    share,
+    small_stake,
+    table,
+)
 from dchat.cli.genesis.meanings import MEANINGS, shown
 from dchat.cli.terminal.ask import ChainId
 from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, echo, show_json
@@ -27,6 +36,7 @@ from dchat.cli.terminal.outcome import is_text, output_option, show_rows
 from dchat.cli.terminal.times import time_of
 from dchat.config import Config
 from dchat.node.preflight import check_genesis
+from dchat.shown.text import safe_line
 from genesis.digest import genesis_digest
 
 LATE_S: Final = 7 * 86_400  # a document that begins longer ago is looked at twice
@@ -52,9 +62,9 @@ def validate(file: Path, form: str | None) -> None:
         show_json({"ok": True, **summary, "warnings": odd})
         return
     for text in odd:
-        echo(f"warning: {text}")
+        echo(f"warning: {safe_line(text)}")
     validators = f"{summary['validators']} validators" if summary["validators"] != 1 else "1 validator"
-    echo(f"ok: chain {doc.chain_id} can begin at {summary['genesis_time']} with {validators}")
+    echo(f"ok: chain {safe_line(doc.chain_id)} can begin at {summary['genesis_time']} with {validators}")
     echo(f"its hash is {summary['hash']}")
 
 
@@ -88,7 +98,7 @@ def explain(file: Path, params: bool, form: str | None) -> None:
             }
         )
         return
-    show_rows(f"the chain {doc.chain_id}", list(_rows(doc, state, summary)))
+    show_rows(f"the chain {safe_line(doc.chain_id)}", list(_rows(doc, state, summary)))
     total = sum(one.power for one in doc.validators)
     if total:
         echo()
@@ -157,7 +167,8 @@ def _oddities(doc: GenesisDoc) -> Iterator[str]:
     if len(doc.validators) >= FAULTS_BORNE_FROM:
         for one in doc.validators:
             if 3 * one.power >= total:
-                yield f"{one.name or one.address.hex()} has {share(one.power, total)} of the power: alone it stops all"
+                who = one.name or one.address.hex().upper()
+                yield f"{who} has {share(one.power, total)} of the power: alone it stops all"
     age_s = (time.time_ns() - doc.genesis_time_ns) // NS_PER_S
     if age_s < 0:
         yield f"it begins in {-age_s} s: nodes that are started before wait"
@@ -167,6 +178,8 @@ def _oddities(doc: GenesisDoc) -> Iterator[str]:
         state = parse_app_state(doc.app_state)
         if state.upgrade_authority:
             yield f"{encode_address(state.upgrade_authority)} may plan upgrades without a vote: for test networks"
+        if (least := state.economics.staking.min_stake) < USUAL_STAKE:
+            yield small_stake(least)
         poor = [entry.moniker for entry in state.economics.validators if entry.operator not in state.balances]
         if poor:
             yield f"the operators of {', '.join(poor)} have nothing beside the stake: they can pay for no transaction"

@@ -12,17 +12,19 @@ from typing import Any, Final
 import click
 
 from chain.app_state.document import InvalidAppState
-from chain.currency.ledger.economic_params import InvalidParam
+from chain.currency.ledger.economic_params import InvalidParam, StakingParams
 from chain.tx.units import in_dchat
 from consensus.documents.genesis import GENESIS_BYTES_MAX, parse_genesis
 from consensus.formats.errors import InvalidGenesis, InvalidParams
 from consensus.formats.units import MIB
 from dchat.cli.terminal.base import Exit, Group, Refusal, echo, echo_progress, read_input
 from dchat.home.errors import HomeError
+from dchat.shown.text import safe_line
 from genesis.ceremony import ENTRY_BYTES_MAX, Entry, InvalidCeremony, parse_entry
 from genesis.digest import genesis_digest
 from genesis.reading import Read, read_genesis
 
+USUAL_STAKE: Final = StakingParams().min_stake  # udchat
 PROGRESS_BYTES_MIN: Final = 8 * MIB  # what is smaller is read before anybody wonders
 
 
@@ -47,9 +49,19 @@ def plainly(what: str = "") -> Iterator[None]:
         raise Refusal("\n".join(before + line for line in str(error).splitlines()), Exit.USAGE) from None
 
 
-def read_document(path: Path) -> Read:
-    """A genesis, valid as the engine sees it, with its hash; a large one in pieces. Raises Refusal."""
-    size, now_ns = path.stat().st_size, time.time_ns()
+def small_stake(stake: int) -> str:
+    """What it means that somebody, or everybody, begins with less than is usual. stake: udchat."""
+    return (
+        f"{money(stake)} is less than the usual staking.min_stake, {money(USUAL_STAKE)}: a genesis with such a stake "
+        "asks no more of those who join later either, unless `dchat genesis collect --param "
+        "staking.min_stake=UDCHAT` says so"
+    )
+
+
+def read_document(path: Path, *, now_ns: int = 0) -> Read:
+    """A genesis, valid as the engine sees it, with its hash; a large one in pieces. now_ns: when one begins that does
+    not say it; 0: now. Raises Refusal."""
+    size, now_ns = path.stat().st_size, now_ns or time.time_ns()
     is_shown = size >= PROGRESS_BYTES_MIN and sys.stderr.isatty()
 
     def told(read: int) -> None:
@@ -88,9 +100,10 @@ def read_entries(files: Sequence[Path]) -> dict[str, Entry]:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as they need to be; what looks like a number stands to the right."""
-    widths = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
-    for row in (head, *rows):
+    """Columns as wide as they need to be; what looks like a number stands to the right. Nothing begins a line."""
+    lines = [[safe_line(text) for text in row] for row in (head, *rows)]
+    widths = [max(len(row[at]) for row in lines) for at in range(len(head))]
+    for row in lines:
         echo("  ".join(_cell(text, width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 

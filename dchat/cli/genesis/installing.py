@@ -27,6 +27,7 @@ from dchat.home.errors import HomeError
 from dchat.home.home import Home, load_genesis, load_public_key
 from dchat.home.home_lock import hold_home
 from dchat.node.preflight import check_genesis
+from dchat.shown.text import safe_line
 from genesis.digest import genesis_digest
 
 PEERS_BYTES_MAX: Final = 1 << 20
@@ -53,7 +54,7 @@ def install(file: Path, expected: str | None, peers: Path | None) -> None:
     named = _named(peers) if peers is not None else []
     with plainly(), hold_home(home):
         _put(home, file, doc, digest)
-    echo(f"{home.genesis} is of chain {doc.chain_id}; its hash is {digest}")
+    echo(f"{home.genesis} is of chain {safe_line(doc.chain_id)}; its hash is {digest}")
     _write_options(home, doc.chain_id, named)
     if expected is None:
         echo("nobody vouched for it: compare the hash with the others' (--hash)")
@@ -77,6 +78,9 @@ def _put(home: Home, file: Path, doc: GenesisDoc, digest: str) -> None:
     beside = home.genesis.with_name(f"{home.genesis.name}.new")
     with whole(beside):
         shutil.copyfile(file, beside)
+        copied = read_document(beside, now_ns=doc.genesis_time_ns).digest.hex()
+        if copied != digest:
+            raise HomeError(f"{file} was changed while it was installed: its hash was {digest}, and is {copied}")
         beside.replace(home.genesis)
     sync_folder(home.genesis.parent)
 
@@ -141,5 +145,5 @@ def _who(home: Home, config: Config, doc: GenesisDoc) -> str:
     total = sum(one.power for one in doc.validators)
     for one in doc.validators:
         if one.pub_key.bytes == key:
-            return f"this node is its validator {one.name}, with {share(one.power, total)} of the power"
+            return f"this node is its validator {safe_line(one.name)}, with {share(one.power, total)} of the power"
     return "this node's key is no validator's in it: it follows without voting"

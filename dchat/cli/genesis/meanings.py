@@ -29,7 +29,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "staking.validators_max": "that vote; those with the most stake",
     "staking.entries_max": "undelegations that may be on their way at once, of one delegator from one validator",
     "staking.min_commission": "the least share that a validator may keep of its delegators' rewards",
-    "staking.min_stake": "with which a validator may begin",
+    "staking.min_stake": "which a validator that joins stakes itself; those of the genesis: 1,000 DCHAT and more",
     "staking.min_self_delegation": "the least that an operator must stake itself",
     "staking.key_rotation_fee": "that a change of a validator's consensus key costs its operator",
     "staking.key_rotations_max": "changes of a validator's consensus key in an unbonding time; 0: none",

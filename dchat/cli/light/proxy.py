@@ -18,6 +18,7 @@ from aiohttp import web
 from consensus.formats.errors import InvalidData
 from consensus.formats.json_text import dumps
 from consensus.formats.units import KIB
+from consensus.node.plain_http import PlainConnection, without_banner
 from dchat.cli.light.proved_calls import ProvedCalls
 from dchat.cli.light.session import LightSession
 from dchat.cli.light.verified import BadParams, CannotProve, HeightNotReached, Nodes, Verified
@@ -46,6 +47,7 @@ class Proxy:
     def __init__(self, verified: Verified, calls: ProvedCalls | None) -> None:
         self._verified, self._calls = verified, calls
         self._runner: web.AppRunner | None = None
+        self._server: asyncio.Server | None = None
         self._busy = 0
         self._names: frozenset[str] = frozenset()
 
@@ -65,15 +67,22 @@ class Proxy:
             for verb, path, handler in self._calls.handlers():
                 app.router.add_route(verb, path, handler)
         app.router.add_get("/{method}", self._uri)
-        self._runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=1.0, max_line_size=8_190, max_field_size=4_096
-        )
+        app.on_response_prepare.append(without_banner)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port).start()
-        bound: int = self._runner.addresses[0][1]
+        manager = self._runner.server
+        assert manager is not None
+
+        def make() -> PlainConnection:
+            return PlainConnection(manager, max_line_size=8_190, max_field_size=4_096)
+
+        self._server = await asyncio.get_running_loop().create_server(make, host, port, backlog=128)
+        bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
     async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
         if self._runner is not None:
             await self._runner.cleanup()
 

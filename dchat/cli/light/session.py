@@ -14,7 +14,8 @@ from consensus.documents.json import evidence_json
 from consensus.formats.json_text import dumps
 from consensus.formats.units import NS_PER_MS
 from consensus.types.light import LightBlock
-from dchat.cli.terminal.ask import client_of, node_address, tls_options
+from dchat.cli.commands.status_commands import context_of
+from dchat.cli.terminal.ask import client_of, node_address, tls_options, tls_said
 from dchat.cli.terminal.base import Exit, Refusal
 from dchat.cli.terminal.trust import root_of_trust, trust_options
 from dchat.client.client import SMALL_BYTES_MAX
@@ -135,7 +136,10 @@ def _root_of(options: Mapping[str, Any], store: TrustStore) -> tuple[Root | None
 
 async def _provider(said: str | None, stack: contextlib.AsyncExitStack, place: str) -> DoorProvider | RpcProvider:
     if said is not None and said.startswith(RPC_STARTS):
-        return await stack.enter_async_context(RpcProvider(said))
+        tls = tls_said() if said.startswith("https://") else None
+        context = context_of(said, tls) if tls is not None else None
+        name = tls.server_name if tls is not None else ""
+        return await stack.enter_async_context(RpcProvider(said, tls=context, server_name=name))
     client = await stack.enter_async_context(
         client_of(node_address(said, place=place), answer_bytes_max=SMALL_BYTES_MAX)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from pathlib import Path
 from typing import Final
@@ -173,11 +174,19 @@ def check_home(
     home: Home, config: Config, *, chain_id: str, genesis_file: Path | None, tries_large: bool = True,
     kind: str = ED25519,
 ) -> None:  # fmt: skip
-    """That a node could start from this home once what is missing was made. tries_large: a genesis of any size is begun
-    in memory. Raises HomeError."""
+    """That a node could start from this home once what is missing was made. Raises HomeError."""
+    check_options(home, config)
+    check_beginning(home, config, chain_id=chain_id, genesis_file=genesis_file, tries_large=tries_large, kind=kind)
+
+
+def check_beginning(
+    home: Home, config: Config, *, chain_id: str, genesis_file: Path | None, tries_large: bool = True,
+    kind: str = ED25519,
+) -> None:  # fmt: skip
+    """That a chain begins with the genesis that is there, or is to be made. tries_large: one of any size is begun in
+    memory. Raises HomeError."""
     from dchat.node import preflight
 
-    preflight.check_options(home, config)
     if home.genesis.exists():
         if not (home.databases / "state").exists() and (tries_large or _is_tried_first(home.genesis)):
             preflight.check_genesis(load_genesis(home), config)
@@ -243,3 +252,8 @@ def testnet(output: Path | None, chain_id: str, wanted: Wanted) -> None:
         ports = node.ports
         echo(f"made {network.home_of(node)}  p2p {ports.p2p}  http {ports.http}  grpc {ports.grpc}")
     echo(f"made accounts {', '.join(network.accounts)} in {folder / 'accounts'}")
+    root, first = shlex.quote(str(folder)), shlex.quote(str(network.home_of(network.nodes[0])))
+    echo(
+        f"next, to start them: scripts/testnet --home {root} (of the sources), or each: dchat validator --home {first}",
+        err=True,
+    )

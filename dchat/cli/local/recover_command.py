@@ -26,13 +26,16 @@ from dchat.cli.commands.status_commands import get_json, own_url
 from dchat.cli.terminal.ask import tls_options
 from dchat.cli.terminal.base import Command, Exit, Refusal, echo, own_node, show_json
 from dchat.cli.terminal.times import Length
-from dchat.client.stall import Asked, Seat, Stall, diagnose
+from dchat.client.stall import NO_BLOCK, Asked, Seat, Stall, diagnose
 from dchat.config import Config
 from dchat.shown.text import safe_line
 
 STALLED_AFTER_S = 30
 DIAL_S = 2.0
 URLS_MAX = 64
+PAGES_MAX = 10  # of a hundred validators each
+LATE_MAX = 256  # of a node's reason
+UNWELL = 503
 TIME_MAX_S = 1 << 40  # of a clock
 VOTES_SHOWN = 3  # rounds, at a terminal
 HASH_SHOWN = 8
@@ -44,14 +47,19 @@ CONNECTED = "connected"
     "--url", "urls", multiple=True, help="Another node's HTTP door, like http://10.0.0.2:8080; repeat for more."
 )
 @click.option(
-    "--after", type=Length(), default=f"{STALLED_AFTER_S}s", show_default=True, help="No block for so long is a stall."
+    "--after",
+    type=Length(),
+    help="No block for so long is a stall. Default: when the node says so on /ready, by the chain's own pace, and "
+    f"{STALLED_AFTER_S}s at most.",
 )
 @click.option(
     "--initiate-leader-election", is_flag=True, help="Accepted: each round elects a leader by itself; it is named."
 )
 @tls_options
 @click.option("--min-validators", type=click.IntRange(min=1), help="Say also whether so many validators vote.")
-def recover(urls: tuple[str, ...], after: int, initiate_leader_election: bool, min_validators: int | None) -> None:
+def recover(
+    urls: tuple[str, ...], after: int | None, initiate_leader_election: bool, min_validators: int | None
+) -> None:
     """Say why a network makes no blocks: who is missing, what each has voted, how much power a block needs.
 
     It asks this home's running node, and others whose doors are named, and changes nothing: no record of signatures, no
@@ -70,11 +78,12 @@ def recover(urls: tuple[str, ...], after: int, initiate_leader_election: bool, m
     if asked[0].error:  # who is furthest speaks for it
         heard.sort(key=lambda one: -one.height)
     stall = diagnose(
-        heard, _monikers(heard[0].url), since_s=_age(heard[0]), after_s=after,
+        heard, _monikers(heard[0].url), since_s=_age(heard[0]), after_s=STALLED_AFTER_S if after is None else after,
+        is_late=after is None and bool(heard[0].late),
         waits_for_txs=not config.consensus.create_empty_blocks, own_is_away=bool(asked[0].error),
     )  # fmt: skip
     peers = asyncio.run(_reached(config, asked[0]))
-    _show(stall, asked, peers, leader=initiate_leader_election)
+    _show(stall, asked, peers, leader=initiate_leader_election, waits=_waits(heard[0], stall, after))
     there = stall.voters
     if stall.is_stalled:
         raise Refusal(f"the network stands at height {stall.height}: {stall.causes[0]}")
@@ -93,13 +102,26 @@ def _ask(url: str) -> Asked:
         ours = (before + time.time()) / 2
         _, status = get_json(f"{url}/status")
         _, consensus = get_json(f"{url}/chain/consensus-status")
+        late = _late(url)
         if not all(isinstance(answer, dict) for answer in (health, status, consensus)):
             raise Refusal(f"{url} answers otherwise than a node of ours", Exit.UNREACHABLE)
     except Refusal as error:
         return Asked(url, {}, {}, error=error.format_message())
     told = health.get("timestamp")
     is_time = isinstance(told, int) and 0 <= told < TIME_MAX_S  # a number of JSON may have thousands of digits
-    return Asked(url, status, consensus, told + 0.5 - ours if is_time else None)
+    return Asked(url, status, consensus, told + 0.5 - ours if is_time else None, late=safe_line(late[:LATE_MAX]))
+
+
+def _late(url: str) -> str:
+    """Why the node says that a block is late, by the pace of its chain; empty: it does not."""
+    status, ready = get_json(f"{url}/ready")
+    reason = ready.get("reason") if isinstance(ready, dict) and status == UNWELL else None
+    return reason if isinstance(reason, str) and reason.startswith(NO_BLOCK) else ""
+
+
+def _waits(one: Asked, stall: Stall, after: int | None) -> str:
+    """What is said of a node whose block is late, where the person who asks waits longer; empty: nothing."""
+    return f"no stall yet: {one.late}; counted as one after {after} s" if one.late and not stall.is_stalled else ""
 
 
 def _monikers(url: str) -> dict[str, str]:
@@ -107,17 +129,18 @@ def _monikers(url: str) -> dict[str, str]:
     found: dict[str, str] = {}
     after = ""
     try:
-        while True:
+        for _ in range(PAGES_MAX):
             _, answer = get_json(f"{url}/v1/validators?limit=100{after}")
             rows = answer.get("validators", []) if isinstance(answer, dict) else []
             for row in rows:
                 for address in (row["consensus_address"], *[key["address"] for key in row.get("rotations", [])]):
                     found[str(address).upper()] = str(row.get("moniker", ""))
-            if len(rows) < 100 or len(found) > 1_000:
-                return found
+            if len(rows) < 100:
+                break
             after = f"&after={rows[-1]['operator']}"
     except (Refusal, KeyError, TypeError, AttributeError):
-        return found
+        pass
+    return found
 
 
 def _age(one: Asked) -> float | None:
@@ -155,15 +178,15 @@ async def _reach(text: str, ids: set[str]) -> tuple[str, str]:
 # ------------------------------------------------------------------------------------------------ showing
 
 
-def _show(stall: Stall, asked: Sequence[Asked], peers: Sequence[tuple[str, str]], *, leader: bool) -> None:
+def _show(stall: Stall, asked: Sequence[Asked], peers: Sequence[tuple[str, str]], *, leader: bool, waits: str) -> None:
     if not sys.stdout.isatty():
-        show_json(_as_json(stall, asked, peers))
+        show_json({**_as_json(stall, asked, peers), "note": waits or None})
         return
     if asked[0].error:
         echo(f"this home's own node is down, and the others are heard alone: {asked[0].error}")
     if not stall.is_stalled:
         age = "no block yet" if stall.since_s is None else f"the last block is {stall.since_s:.0f} s old"
-        echo(f"nothing to recover: chain {stall.chain_id} decides height {stall.height}, {age}")
+        echo(waits or f"nothing to recover: chain {stall.chain_id} decides height {stall.height}, {age}")
         for name, state in peers:
             if state != CONNECTED:
                 echo(f"peer {name}: {state}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import signal
 import sys
 import time
@@ -34,8 +35,7 @@ ACTIONS = ("run", "status", "stop", "kill", "start", "logs")
 REFRESH_S = 0.5
 PLAIN_EVERY_S = 10.0  # without a terminal
 FIRST_BLOCK_TIMEOUT_S = 120.0
-LOGS = "scripts/testnet logs"
-LIVE_CAPTION = f"Ctrl-C stops all; logs: {LOGS}"
+PROGRAM = "scripts/testnet"
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,17 @@ class Watcher:
         rate = 0.7 * self._rates.get(node.index, latest) + 0.3 * latest
         self._rates[node.index] = rate if rate >= 0.05 else 0.0
         return self._rates[node.index]
+
+
+def usual_folder() -> Path:
+    """Of a network that no --home names."""
+    return Path(os.environ.get("DCHAT_TESTNET_HOME") or "testnet-home").expanduser().absolute()
+
+
+def to_type(network: Network, action: str) -> str:
+    """What to type for an action on this network, and no other."""
+    named = "" if network.folder == usual_folder() else f" --home {shlex.quote(str(network.folder))}"
+    return f"{PROGRAM} {action}{named}"
 
 
 def table_of(network: Network, rows: list[Row], caption: str = "") -> Table:
@@ -160,7 +171,7 @@ async def _wait_for_blocks(network: Network) -> None:
             if has_come_up(network, await watcher.rows(session)):
                 return
             if time.monotonic() > deadline:
-                raise ControlError(f"no block within {FIRST_BLOCK_TIMEOUT_S:g} s; see `scripts/testnet logs`")
+                raise ControlError(f"no block within {FIRST_BLOCK_TIMEOUT_S:g} s; see `{to_type(network, 'logs')}`")
             await asyncio.sleep(0.2)
 
 
@@ -171,8 +182,9 @@ async def _watch(network: Network, *, until_up: bool = False) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, asked.set)
     console, watcher, is_up = _console(), Watcher(network), False
+    caption = f"Ctrl-C stops all; logs: {to_type(network, 'logs')}"
     async with _session() as session:
-        first = table_of(network, await watcher.rows(session), LIVE_CAPTION)
+        first = table_of(network, await watcher.rows(session), caption)
         if not console.is_terminal:
             console.print(first)
         with (
@@ -188,7 +200,7 @@ async def _watch(network: Network, *, until_up: bool = False) -> None:
                 is_up = is_up or asked.is_set() or has_come_up(network, rows)
                 if live is None and not is_up:
                     continue
-                table = table_of(network, rows, LIVE_CAPTION)
+                table = table_of(network, rows, caption)
                 if live is not None:
                     live.update(table, refresh=True)
                 elif not asked.is_set():
@@ -199,8 +211,9 @@ async def _watch(network: Network, *, until_up: bool = False) -> None:
         raise KeyboardInterrupt
 
 
-def _start_all(network: Network) -> None:
-    """Raises PortsTaken: nothing was started; ControlError: one did not start, and those before it were stopped."""
+def _start_all(network: Network) -> list[NodeEntry]:
+    """Which it started: those that did not run. Raises PortsTaken: nothing was started; ControlError: one did not
+    start, and those before it were stopped."""
     started: list[NodeEntry] = []
     waiting = [node for node in network.nodes if processes.running_pid(network, node) is None]
     _require_ports(network.folder, network.host, [(node.name, node.ports) for node in waiting], made=True)
@@ -212,6 +225,17 @@ def _start_all(network: Network) -> None:
         with processes.undisturbed():
             processes.stop(network, tuple(started))
         raise
+    return started
+
+
+def _tell_started(network: Network, started: Sequence[NodeEntry]) -> None:
+    count = len(network.nodes)
+    if not started:
+        echo(f"{'its validator runs' if count == 1 else f'its {count} validators run'} already: nothing was started")
+    elif len(started) < count:
+        echo(f"started {', '.join(node.name for node in started)}; the others ran already")
+    else:
+        echo(f"started {count} validators" if count > 1 else f"started {started[0].name}")
 
 
 def _require_ports(folder: Path, host: str, nodes: Sequence[tuple[str, Ports]], *, made: bool) -> None:
@@ -225,8 +249,9 @@ def _require_ports(folder: Path, host: str, nodes: Sequence[tuple[str, Ports]], 
 
 def _run(network: Network, *, detach: bool) -> None:
     processes.end_as_by_interrupt()
-    _start_all(network)
+    started = _start_all(network)
     if detach:
+        _tell_started(network, started)
         try:
             asyncio.run(_wait_for_blocks(network))
             asyncio.run(_show_once(network))
@@ -236,15 +261,14 @@ def _run(network: Network, *, detach: bool) -> None:
             ValidatorEnded,
         ):  # who gives up waiting wants no processes that nobody has seen
             with processes.undisturbed():
-                processes.stop(network, network.nodes)
+                processes.stop(network, tuple(started))
             raise
-        ports = network.nodes[0].ports
-        echo(f"gRPC {network.host}:{ports.grpc}  HTTP http://{network.host}:{ports.http}/status")
+        _tell_how_to_go_on(network)
         return
     try:
         if sys.stdout.isatty() and sys.stdin.isatty() and top.has_textual():
             asyncio.run(_watch(network, until_up=True))
-            asyncio.run(top.watch(top.watched_of(network), caption=f"q stops all; logs: {LOGS}"))
+            asyncio.run(top.watch(top.watched_of(network), caption=f"q stops all; logs: {to_type(network, 'logs')}"))
         else:
             asyncio.run(_watch(network))
     except KeyboardInterrupt:
@@ -254,6 +278,15 @@ def _run(network: Network, *, detach: bool) -> None:
             echo("stopping all validators")
         with processes.undisturbed():  # impatience must not leave half of them running
             processes.stop(network, network.nodes)
+
+
+def _tell_how_to_go_on(network: Network) -> None:
+    """Of a network that runs without this terminal."""
+    first = network.nodes[0]
+    http = f"http://{network.host}:{first.ports.http}"
+    echo(f"gRPC {network.host}:{first.ports.grpc}  HTTP {http}/status  explorer {http}/explorer")
+    echo(f"logs: {to_type(network, 'logs')}  (all of them: {processes.log_file(network, first)}, ...)")
+    echo(f"stop all: {to_type(network, 'stop')}")
 
 
 @contextlib.contextmanager
@@ -314,8 +347,8 @@ def control(context: click.Context, action: str, number: int | None, wanted: Wan
     Without ACTION: make it if need be, start it, show a live table; Ctrl-C stops all. With NUMBER, kill, stop and
     start are about that validator.
     """
-    said = context.meta.get("dchat.home") or os.environ.get("DCHAT_TESTNET_HOME") or "testnet-home"
-    folder = Path(said).expanduser().absolute()
+    said = context.meta.get("dchat.home")
+    folder = Path(said).expanduser().absolute() if said else usual_folder()
     try:
         if action == "run":
             _run(_network(folder, wanted), detach=detach)
@@ -346,8 +379,8 @@ def _act(network: Network, action: str, number: int | None, lines: int) -> None:
             stopped = processes.stop(network, chosen)
             echo(f"stopped {', '.join(node.name for node in stopped) or 'nothing: none ran'}")
         case "start" if number is None:
-            _start_all(network)
-            echo(f"started {len(network.nodes)} validators")
+            _tell_started(network, _start_all(network))
+            _tell_how_to_go_on(network)
         case "start":
             (one,) = chosen
             if processes.running_pid(network, one) is None:
@@ -362,5 +395,5 @@ def _act(network: Network, action: str, number: int | None, lines: int) -> None:
 
 if __name__ == "__main__":
     if not __debug__:
-        sys.exit("scripts/testnet: python -O removes checks that keep a validator safe")
-    control(prog_name="scripts/testnet")
+        sys.exit(f"{PROGRAM}: python -O removes checks that keep a validator safe")
+    control(prog_name=PROGRAM)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from consensus.privval.record import read_record
 from consensus.privval.signer import RECORD_DAMAGED, record_fault
 from consensus.system.disk import OsDisk
 from dchat.cli.database.key_commands import HSM_FLAGS, hsm_flags, hsm_options
-from dchat.cli.local.home_commands import check_home, make_home, read_genesis
+from dchat.cli.local.home_commands import check_beginning, make_home, read_genesis
 from dchat.cli.local.recover_command import recover
 from dchat.cli.terminal.ask import ChainId
 from dchat.cli.terminal.base import (
@@ -29,6 +29,7 @@ from dchat.cli.terminal.base import (
     home_was_said,
     load_config,
     place_refused,
+    seen_config,
     unreadable,
 )
 from dchat.config import Config, Loaded
@@ -195,7 +196,9 @@ def prepare(given: Mapping[str, object]) -> Start:
             root = file.absolute().parent
         elif data_dir is not None:
             root = Path(str(data_dir)).expanduser().absolute()
-    loaded = load_config(root, file=file, flags=flags)
+    loaded = seen_config(root, file=file, flags=flags)
+    if loaded.problems and not (given["validate"] or given["dry_run"]):
+        raise Refusal("\n".join(loaded.problems), Exit.USAGE)
     genesis_file = given["genesis_file"]
     assert genesis_file is None or isinstance(genesis_file, Path)
     if genesis_file is not None and (reason := unreadable(genesis_file)):
@@ -232,22 +235,36 @@ def _check_files(start: Start) -> None:
 def _check_genesis(start: Start) -> None:
     """That there is one where there must be, and of the chain that was meant. Raises HomeError."""
     home, config = start.home, start.loaded.config
+    if lack := _lacks_genesis(start):
+        raise HomeError(lack)
     if not home.genesis.exists():
         if start.genesis_file is not None:
             _check_chain(start.genesis_file, read_genesis(start.genesis_file), config)
-            return
-        if config.network.bootstrap_validators or config.p2p.seeds:
-            raise HomeError(
-                f"{home.genesis} is missing, and there are peers to join: copy the chain's genesis there "
-                "(`--genesis-file FILE`, or `dchat genesis install FILE`)"
-            )
-        if not config.validator.chain_id:
-            raise HomeError(f"{home.genesis} is missing: name the chain to begin with --chain-id, or copy a genesis")
         return
     genesis = load_genesis(home)
     _check_chain(home.genesis, genesis, config)
     if start.genesis_file is not None and genesis_digest(read_genesis(start.genesis_file)) != genesis_digest(genesis):
         raise HomeError(f"{start.genesis_file} is another genesis than {home.genesis}, which is never overwritten")
+
+
+def _lacks_genesis(start: Start) -> str:
+    """Why no chain can be followed or begun here; empty: there is a genesis, or one is to be made."""
+    home, config = start.home, start.loaded.config
+    if home.genesis.exists() or start.genesis_file is not None:
+        return ""
+    if config.network.bootstrap_validators or config.p2p.seeds:
+        return (
+            f"{home.genesis} is missing, and there are peers to join: copy the chain's genesis there "
+            "(`--genesis-file FILE`, or `dchat genesis install FILE`)"
+        )
+    if config.validator.chain_id or "validator.chain_id" in start.loaded.faulty:
+        return ""
+    if config.node.proxy_app:  # whose chain has no app_state, which `dchat init` would write
+        return f"{home.genesis} is missing: name the chain to begin with --chain-id, or copy a genesis"
+    return (
+        f"{home.genesis} is missing: bring the chain's by `dchat genesis install FILE`, or begin a chain of your own "
+        "by `dchat init --chain-id NAME`"
+    )
 
 
 def _check_record(home: Home) -> None:
@@ -279,16 +296,16 @@ def _check_chain(path: Path, genesis: GenesisDoc, config: Config) -> None:
         raise HomeError(f"{path} is of chain {genesis.chain_id!r}, the options say {config.validator.chain_id!r}")
 
 
-def _check_start(start: Start) -> None:
-    """Raises HomeError."""
-    from dchat.node.preflight import check_options, warn_of_backups
+def _check_beginning(start: Start) -> None:
+    """That a chain begins here, where `_check_genesis` found one. Raises HomeError."""
+    from dchat.node.preflight import warn_of_backups
 
     config = start.loaded.config
-    if config.node.proxy_app:
-        check_options(start.home, config)
-    else:
-        check_home(start.home, config, chain_id=config.validator.chain_id, genesis_file=start.genesis_file)
     warn_of_backups(start.home, config)
+    chain_id, genesis_file = config.validator.chain_id, start.genesis_file
+    has_one = start.home.genesis.exists() or genesis_file is not None or (chain_id and not _lacks_genesis(start))
+    if has_one and not config.node.proxy_app:
+        check_beginning(start.home, config, chain_id=chain_id, genesis_file=genesis_file)
 
 
 def _check_machine(start: Start) -> None:
@@ -305,21 +322,33 @@ def _tell(start: Start, *, dry_run: bool) -> None:
     found = look_at_everything(
         start.home, start.loaded, genesis_file=start.genesis_file, read_genesis=read_genesis,
         check_record=_check_record, check_genesis_of=lambda: _check_genesis(start),
-        check_home=lambda: _check_start(start), check_key=lambda: _check_key(start),
+        check_beginning=lambda: _check_beginning(start), check_key=lambda: _check_key(start),
     )  # fmt: skip
     for warning in found.warnings:
         echo(f"warning: {warning}")
     if found.faults:
         raise Refusal("\n".join(found.faults), found.code)
     if dry_run:
-        config = start.loaded.config
-        for path in _missing(start.home, config):
+        for path in _missing(start.home, start.loaded.config):
             echo(f"would make {path}")
-        echo(f"would listen for peers on {config.network.listen_address}")
-        echo(f"would open gRPC on {config.grpc.listen_address}")
-        echo(f"would open HTTP on {config.http.host}:{config.observability.health_port}")
-        echo(f"would open metrics on {config.observability.metrics_host}:{config.observability.metrics_port}")
+        for what, at in _doors(start.loaded.config):
+            echo(f"would {what} on {at}")
     echo("ok")
+
+
+def _doors(config: Config) -> Iterator[tuple[str, str]]:
+    """What a node with these options opens, and where."""
+    shown = config.observability
+    yield "listen for peers", config.network.listen_address
+    if config.validator.priv_validator_laddr:
+        yield "listen for the signer", config.validator.priv_validator_laddr
+    if config.grpc.enabled:
+        yield "open gRPC", config.grpc.listen_address
+    yield "open HTTP", f"{config.http.host}:{shown.health_port}"
+    if config.network.rpc_listen_address:
+        yield "open JSON-RPC", config.network.rpc_listen_address
+    if shown.metrics_enabled:
+        yield "open metrics", f"{shown.metrics_host}:{shown.metrics_port}"
 
 
 def _guard(action: object) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from consensus.system.files import write_new_secret
 from dchat.cli.network.calling import admin_options, administer, keys_file
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, show_json
+from dchat.cli.terminal.outcome import show_told
 from dchat.cli.top.tables import plain
 from dchat.doors.admin.keys import KeyFile, KeysError
 
@@ -37,14 +38,14 @@ def add_key(name: str, output: Path | None) -> None:
     except KeysError as error:
         raise Refusal(str(error), Exit.USAGE) from None
     if output is None:
-        show_json({"name": name, "key": key, "file": str(file.path)})
+        show_told({"name": name, "key": key, "file": str(file.path)})
         return
     try:
         write_new_secret(output, key + "\n")
     except OSError as error:
         file.remove(name)
         raise Refusal(f"{output}: cannot be written: {error.strerror}; there is no key {name!r}") from None
-    show_json({"name": name, "key_file": str(output), "file": str(file.path)})
+    show_told({"name": name, "key_file": str(output), "file": str(file.path)})
 
 
 @admin.command("keys", cls=Command)
@@ -69,14 +70,14 @@ def remove_key(name: str) -> None:
         file.remove(name)
     except KeysError as error:
         raise Refusal(str(error), Exit.ABSENT) from None
-    show_json({"name": name, "removed": True, "file": str(file.path)})
+    show_told({"name": name, "removed": True, "file": str(file.path)})
 
 
 @admin.command("reload", cls=Command)
 @admin_options
 def reload(url: str | None, key_file: Path | None) -> None:
     """Let the node load its options again, as by SIGHUP, and say which took effect and which need a restart."""
-    show_json(administer(url, key_file, "/admin/reload", {}))
+    show_told(administer(url, key_file, "/admin/reload", {}))
 
 
 @admin.command("log-level", cls=Command)
@@ -88,4 +89,4 @@ def reload(url: str | None, key_file: Path | None) -> None:
 @admin_options
 def log_level(level: str, rooms: tuple[str, ...], url: str | None, key_file: Path | None) -> None:
     """How much the running node says, until it loads its options again."""
-    show_json(administer(url, key_file, "/admin/log", {"level": level, "levels": list(rooms)}))
+    show_told(administer(url, key_file, "/admin/log", {"level": level, "levels": list(rooms)}))

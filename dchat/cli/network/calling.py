@@ -53,7 +53,7 @@ def read(url: str | None, path: str) -> dict[str, Any]:
     status, answer = get_json(f"{place}{path}")
     if status == 503 and isinstance(answer, dict) and path == "/ready":
         return answer
-    return _answer_of(place, path, status, answer)
+    return _answer_of(f"{place}{path}", path, status, answer)
 
 
 def may_administer(url: str | None, key_file: Path | None) -> bool:
@@ -91,7 +91,9 @@ def administer(
                 Exit.USAGE,
             )
         ask = Ask(verb, body, key=_key(key_file), timeout_s=CALL_S)
-    return _answer_of(place, path, *ask_json(f"{place}{path}", ask))
+    # of the own node's socket the URL is made up: nobody can look there
+    asked = f"{place}{path}" if url is not None else "this home's node refuses"
+    return _answer_of(asked, path, *ask_json(f"{place}{path}", ask))
 
 
 def _own_socket() -> Path:
@@ -113,14 +115,14 @@ def _key(file: Path | None) -> str:
     return key
 
 
-def _answer_of(place: str, path: str, status: int, answer: Any) -> dict[str, Any]:
+def _answer_of(asked: str, path: str, status: int, answer: Any) -> dict[str, Any]:
     """Raises Refusal."""
     if status == 200 and isinstance(answer, dict):
         return answer
     why = answer.get("error", status) if isinstance(answer, dict) else status
     if status == 404 and path.startswith("/admin/"):
         why = "it is no node that can be administered so, or one of an older build"
-    raise Refusal(f"{place}{path}: {quoted(str(why))}", Exit.FAILED)
+    raise Refusal(f"{asked}: {quoted(str(why))}", Exit.FAILED)
 
 
 def keys_file() -> Path:

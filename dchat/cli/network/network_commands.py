@@ -10,10 +10,13 @@ from typing import Any
 import click
 from rich.console import Console
 
+from consensus.p2p.conn.address import parse_address
+from consensus.p2p.conn.errors import BadAddress
 from consensus.p2p.conn.node_key import is_node_id
 from dchat.cli.network.calling import admin_options, administer, may_administer, read, url_option
 from dchat.cli.terminal.ask import tls_options
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, echo, show_json
+from dchat.cli.terminal.outcome import show_told
 from dchat.cli.top.tables import Cells, cell, plain
 from dchat.doors.admin.peers import AWAY, HERE
 
@@ -61,15 +64,16 @@ def peer_lookup(peer_id: str, url: str | None, key_file: Path | None) -> None:
     answer = read(url, "/peers")
     found = next((peer for peer in _mappings(answer.get("peers")) if peer.get("id") == peer_id), None)
     if found is not None:
-        show_json({"partition": HERE, "connected": True, **found})
+        show_told({"partition": HERE, "connected": True, **found})
         return
     if may_administer(url, key_file):
         known = _mappings(administer(url, key_file, "/admin/peers").get("peers"))
         away = next((peer for peer in known if peer.get("id") == peer_id), None)
         if away is not None:
-            show_json({"connected": False, **away})
+            show_told({"connected": False, **away})
             return
-    echo("null")
+    if not sys.stdout.isatty():
+        echo("null")  # a document for who reads one
     more = "" if may_administer(url, key_file) else "; whom a node knows beside its peers it tells who administers it"
     raise Refusal(f"{peer_id} is no peer of this node, and not known to it{more}", Exit.ABSENT)
 
@@ -85,8 +89,30 @@ def stats(url: str | None) -> None:
     if not sys.stdout.isatty():
         show_json(told)
         return
-    rows = [(name.replace("_", " "), "-" if value is None else cell(value)) for name, value in told.items()]
-    Console().print(plain(("", "now"), rows, "network"))
+    Console().print(plain(("", "now"), _rows_of(told), "network"))
+
+
+def _rows_of(told: Mapping[str, Any]) -> list[Cells]:
+    """Of `summary`, with units. What is useless is forgiven in time: what counts now is told beside it."""
+    shown = {name: "-" if value is None else cell(value) for name, value in told.items()}
+    for name in ("bytes_in", "bytes_out"):
+        shown[name.removeprefix("bytes_")] = bytes_text(told[name])
+        del shown[name]
+    for name in ("round_trip_seconds_median", "round_trip_seconds_most"):
+        value = told[name]
+        shown[name.replace("_seconds", "")] = "-" if value is None else f"{value * 1_000:.1f} ms"
+        del shown[name]
+    shown["useless_messages"] = f"{told['useless_messages']} in all, of which {shown.pop('useless_now')} count now"
+    order = [name.removeprefix("bytes_").replace("_seconds", "") for name in told if name != "useless_now"]
+    return [(name.replace("_", " "), shown[name]) for name in order]
+
+
+def bytes_text(count: int) -> str:
+    """`512 B`, `5.2 kB`, `1.3 GB`."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} B"
 
 
 def summary(
@@ -106,6 +132,7 @@ def summary(
         "bytes_in": total("bytes_in"),
         "bytes_out": total("bytes_out"),
         "useless_messages": total("useless_messages"),
+        "useless_now": total("useless_now"),
         "round_trip_seconds_median": trips[len(trips) // 2] if trips else None,
         "round_trip_seconds_most": trips[-1] if trips else None,
         "validators": consensus.get("validators"),
@@ -122,12 +149,22 @@ def summary(
 @admin_options
 def connect(peer_id: str | None, address: str, keep: bool, url: str | None, key_file: Path | None) -> None:
     """Let the node dial another now, whatever its own choice would be. Exit code 1: there is no connection."""
+    try:
+        found = parse_address(address, id_required=False)
+    except BadAddress as error:
+        raise Refusal(f"--address: {error}", Exit.USAGE) from None
+    if not (peer_id or found.id):
+        raise Refusal(
+            f"--address {found.host_port} does not say whose it is: give --peer-id ID beside it, or ID@HOST:PORT, or "
+            "/ip4/HOST/tcp/PORT/p2p/ID",
+            Exit.USAGE,
+        )
     answer = administer(
         url, key_file, "/admin/peers/connect", {"peer_id": peer_id or "", "address": address, "keep": keep}
     )
-    show_json(answer)
+    show_told(answer)
     if answer.get("connected") is not True:
-        again = "; it is tried again" if keep else ""
+        again = "; it is tried again" if answer.get("kept") is True else ""
         raise Refusal(f"not connected: {answer.get('reason')}{again}")
 
 
@@ -146,8 +183,10 @@ def activate_bridge(partitions: tuple[str, ...], keep: bool, url: str | None, ke
     Exit code 1: none of them could be reached.
     """
     answer = administer(url, key_file, "/admin/peers/bridge", {"partitions": list(partitions), "keep": keep})
-    show_json(answer)
+    show_told(answer)
     dialed = _mappings(answer.get("dialed"))
+    if not dialed:
+        echo("nothing was dialed: this node hears all that were named, so it sees no partition", err=True)
     if dialed and not answer.get("connected"):
         raise Refusal(f"no bridge: none of {len(dialed)} could be reached; the first: {dialed[0].get('reason')}")
 
@@ -160,8 +199,7 @@ def _row(peer: Mapping[str, Any]) -> Cells:
         cell(peer.get("remote_address")),
         cell(peer.get("direction")),
         f"{trip * 1_000:.1f} ms" if isinstance(trip, int | float) else "-",
-        cell(peer.get("bytes_in")),
-        cell(peer.get("bytes_out")),
+        *[bytes_text(count) if isinstance(count := peer.get(name), int) else "-" for name in ("bytes_in", "bytes_out")],
         cell(peer.get("connected_since")),
     )
 

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,13 +17,24 @@ import click
 
 from consensus.formats.chain_ids import chain_id_flaw, new_chain_id_flaw
 from crypto.bech32 import ADDRESS_PREFIX, InvalidAddress, decode_address
-from dchat.cli.terminal.base import Exit, InputFile, Refusal, common_option, current_home, echo_progress, own_node
+from dchat.cli.terminal.base import (
+    Exit,
+    InputFile,
+    Refusal,
+    common_option,
+    current_home,
+    echo,
+    echo_progress,
+    home_root,
+    own_node,
+)
 from dchat.client.client import MESSAGE_BYTES_MAX, Client, ClientError, NodeUnreachable
 from dchat.client.front.amounts import parse_amount
 from dchat.client.front.kept import KeepFailed
 from dchat.client.nodes.route import NODES_MAX
 from dchat.client.nodes.tls import Tls
 from dchat.client.verify import ProofFailed
+from dchat.config import Config
 from dchat.home import identity
 from dchat.home.accounts import Account, load_account
 from dchat.home.errors import IdentityError
@@ -32,8 +44,12 @@ _HOST_PORT = re.compile(r"(?:\[[^\[\]/\s]+\]|[^\[\]:/\s]+):(\d{1,5})", re.ASCII)
 PORT_MAX = 65_535
 _TLS = "dchat.tls"  # what is said of it, in the context
 WAIT_S = 5  # until a command that waits says so
+LONG_S = 30  # a wait that is asked about
 AWAY = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 LOOK = "; is the node running? --node HOST:PORT, or DCHAT_NODE, says which one is asked"
+
+OF_PEOPLE = "names are not looked up here: dchat query identity NAME shows its address"
+OF_VALIDATORS = "monikers are not looked up: dchat query staking validators shows each one's operator"
 
 T = TypeVar("T")
 
@@ -97,11 +113,39 @@ def tls_said() -> Tls | None:
 
 
 def client_of(addresses: str | Sequence[str], *, answer_bytes_max: int = MESSAGE_BYTES_MAX) -> Client:
-    """With TLS, where the command line says so. Raises Refusal."""
+    """With TLS, where the command line says so, or it is our own node's that has it. Raises Refusal."""
     try:
-        return Client(addresses, tls=tls_said(), answer_bytes_max=answer_bytes_max)
+        return Client(addresses, tls=_tls_to(addresses), answer_bytes_max=answer_bytes_max)
     except ValueError as error:
         raise Refusal(str(error), Exit.USAGE) from None
+
+
+def _tls_to(addresses: str | Sequence[str]) -> Tls | None:
+    """As said; our own door is known by the certificate that it has, unless it is said who vouches for it. Raises
+    ValueError."""
+    said = tls_said()
+    file = _own_certificate(addresses) if said is None or said.root is None else None
+    if file is None:
+        return said
+    own = Tls.to_own(file)
+    return own if said is None else replace(said, root=own.root, server_name=said.server_name or own.server_name)
+
+
+def _own_certificate(addresses: str | Sequence[str]) -> Path | None:
+    """None: it is another's door that is asked, or ours has no TLS."""
+    if click.get_current_context(silent=True) is None:
+        return None
+    try:
+        config = own_node()
+    except (Refusal, OSError):  # of a home that is not ours to read, or faulty, there is no node to ask
+        return None
+    own = _own_address(config)
+    return home_root() / config.tls.cert_file if config.tls.cert_file and addresses in (own, [own]) else None
+
+
+def _own_address(config: Config) -> str:
+    host, _, port = config.grpc.listen_address.rpartition(":")
+    return f"{'127.0.0.1' if host in ('0.0.0.0', '', '[::]') else host}:{port}"
 
 
 # The state after that block, as far back as the node keeps old states.
@@ -121,8 +165,7 @@ def node_addresses(said: str | None, *, place: str = "--node") -> list[str]:
     Raises Refusal: no address, too many, one twice, or no home."""
     text, named_at = (said, place) if said else (os.environ.get("DCHAT_NODE"), "DCHAT_NODE")
     if not text:
-        host, _, port = own_node().grpc.listen_address.rpartition(":")
-        return [f"{'127.0.0.1' if host in ('0.0.0.0', '', '[::]') else host}:{port}"]
+        return [_own_address(own_node())]
     found = [host_port(named_at, one.strip()) for one in text.split(",")]
     if len(set(found)) != len(found) or len(found) > NODES_MAX:
         raise Refusal(f"{named_at} names {len(found)} nodes; allowed: 1 to {NODES_MAX}, each once", Exit.USAGE)
@@ -150,13 +193,15 @@ def run(
     *,
     answer_bytes_max: int = MESSAGE_BYTES_MAX,
     waits_for: str = "",
+    why_long: Callable[[Client], Awaitable[str]] | None = None,
 ) -> T:
-    """Run `work` with a client; its errors become the command's. waits_for: said at a terminal once that takes long."""
+    """Run `work` with a client; its errors become the command's. waits_for: said at a terminal once that takes long;
+    why_long: asked for a line beside it, every LONG_S."""
 
     async def main() -> T:
         async with (
             client_of(node_addresses(node), answer_bytes_max=answer_bytes_max) as client,
-            _told(f"waits for {waits_for}" if waits_for else ""),
+            _told(f"waits for {waits_for}" if waits_for else "", client.address, why_long),
         ):
             return await work(client)
 
@@ -173,8 +218,8 @@ def run(
 
 
 @contextlib.asynccontextmanager
-async def _told(text: str) -> AsyncIterator[None]:
-    """A line with the seconds, on a terminal, until what is within ends."""
+async def _told(text: str, address: str, why_long: Callable[[Client], Awaitable[str]] | None) -> AsyncIterator[None]:
+    """A line with the seconds, on a terminal, until what is within ends; and what why_long says of it."""
     if not text or not sys.stderr.isatty():
         yield
         return
@@ -184,6 +229,9 @@ async def _told(text: str) -> AsyncIterator[None]:
         try:
             for seconds in itertools.count(WAIT_S):
                 echo_progress(f"{text}: {seconds} s")
+                if why_long is not None and seconds % LONG_S == 0 and (why := await _why(why_long, address)):
+                    echo_progress()
+                    echo(why, err=True)
                 await asyncio.sleep(1)
         finally:
             echo_progress()
@@ -195,6 +243,15 @@ async def _told(text: str) -> AsyncIterator[None]:
         telling.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await telling
+
+
+async def _why(ask: Callable[[Client], Awaitable[str]], address: str) -> str:
+    """By a connection of its own: what it meets there is not what the command meets."""
+    try:
+        async with client_of(address) as client:
+            return await ask(client)
+    except ClientError:
+        return ""
 
 
 def load_identity(file: Path | None) -> Identity:
@@ -230,9 +287,12 @@ class Amount(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs
 
 
 class Address(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
-    """`dchat1...`, or the path of an identity file or of an account of several keys."""
+    """`dchat1...`, or the path of an identity file or of an account of several keys. otherwise: told of a name."""
 
     name = "ADDRESS"
+
+    def __init__(self, *, otherwise: str = OF_PEOPLE) -> None:
+        self.otherwise = otherwise
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
         if isinstance(value, bytes):
@@ -245,12 +305,7 @@ class Address(click.ParamType):  # type: ignore[type-arg]  # generic in the stub
                 told = f"{text!r} is neither an address (dchat1...) nor an identity file (FILE.json)"
                 if text.startswith(ADDRESS_PREFIX):
                     self.fail(f"{told}: {error}", param, ctx)
-                self.fail(
-                    f"{told}; names are not looked up here: dchat query identity NAME shows its address "
-                    "(`dchat tx pay` takes @NAME)",
-                    param,
-                    ctx,
-                )
+                self.fail(f"{told}; {self.otherwise.format(text)}", param, ctx)
         try:
             return load_account(Path(text)).address
         except IdentityError as error:

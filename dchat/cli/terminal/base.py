@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 from pathlib import Path
@@ -21,10 +22,10 @@ from click.core import ParameterSource
 from crypto.keys import ED25519
 from crypto.mldsa import ML_DSA_65
 from dchat.audit.trail import FILE_NAME, AuditError, Trail
-from dchat.config import CONFIG_FILE, Config, ConfigError, Loaded, load
+from dchat.config import CONFIG_FILE, Config, Loaded, look
 from dchat.home.home import DEFAULT_HOME, Home, default_root
 from dchat.home.version import build_version
-from dchat.shown.text import safe
+from dchat.shown.text import safe, short_hex, without_userinfo
 
 HOME_KEY = "dchat.home"
 named: dict[str, str] = {}  # what this command line says in words, by the id that answers are about, in hex
@@ -33,6 +34,11 @@ named: dict[str, str] = {}  # what this command line says in words, by the id th
 def echo(text: str = "", *, err: bool = False) -> None:
     """Say it. The one way in which a command says anything: most of what it tells comes from other people."""
     click.echo(safe(text), err=err)
+
+
+def hex_text(data: bytes) -> str:
+    """For a command that tells lines: long ones whole only where it is piped."""
+    return short_hex(data.hex()) if sys.stdout.isatty() else data.hex()
 
 
 def echo_progress(text: str = "") -> None:
@@ -105,7 +111,7 @@ class Refusal(click.ClickException):
     """An error for a person: one line, and the exit code."""
 
     def __init__(self, message: str, code: Exit = Exit.FAILED) -> None:
-        super().__init__(message)
+        super().__init__(without_userinfo(message))
         self.exit_code = int(code)  # type: ignore[misc]  # click reads it from the instance
 
     def show(self, file: Any = None) -> None:
@@ -163,13 +169,20 @@ def _common_options() -> list[click.Parameter]:
 # Commands that change a home or use its keys.
 ADMINISTRATIVE = frozenset({
     "admin add-key", "admin remove-key", "database migrate", "database prune", "database reindex", "database restore",
-    "database rollback", "rollback", "signer export", "signer import", "signer init", "upgrade cancel", "upgrade plan",
-    "upgrade ready",
+    "database rollback", "rollback", "signer export", "signer import", "signer next-key", "upgrade cancel",
+    "upgrade plan", "upgrade ready",
+})  # fmt: skip
+
+# Those that do so where they name no file of a key.
+KEY_USES = frozenset({
+    "signer adopt", "signer decrypt-key", "signer encrypt-key", "signer init", "signer move-key", "tx stake prove-key",
 })  # fmt: skip
 
 
 def is_recorded(path: str, params: Mapping[str, Any]) -> bool:
-    """Whether a command belongs into the home's audit log. One of `tx` does where the home's own key signs."""
+    """Whether a command belongs into the home's audit log. One that signs does where the home's own key does."""
+    if path in KEY_USES:
+        return params.get("key") is None and params.get("key_file") is None  # else of a file that is named
     return path in ADMINISTRATIVE or (path.startswith("tx ") and params.get("sender", path) is None)
 
 
@@ -191,7 +204,9 @@ class Command(click.Command):
         try:
             return super().invoke(ctx)
         except BaseException as error:
-            ended = f"refused: {error.format_message()}" if isinstance(error, click.ClickException) else repr(error)
+            ended = repr(error)
+            if isinstance(error, click.ClickException):  # the chain's own begin so
+                ended = f"refused: {error.format_message().removeprefix('refused: ')}"
             raise
         finally:
             try:
@@ -239,11 +254,16 @@ def home_was_said(context: click.Context | None = None) -> bool:
 
 def load_config(root: Path, *, file: Path | None = None, flags: Mapping[str, object] | None = None) -> Loaded:
     """The home's options. A missing file is one without options; a named one must be there."""
+    seen = seen_config(root, file=file, flags=flags)
+    if seen.problems:
+        raise Refusal("\n".join(seen.problems), Exit.USAGE)
+    return seen
+
+
+def seen_config(root: Path, *, file: Path | None = None, flags: Mapping[str, object] | None = None) -> Loaded:
+    """As `load_config`, of options of which some may be faulty: those are told, and the others hold."""
     path = file or root / CONFIG_FILE
-    try:
-        return load(path if file or path.exists() else None, flags=flags)
-    except ConfigError as error:
-        raise Refusal(str(error), Exit.USAGE) from None
+    return look(path if file or path.exists() else None, flags=flags)
 
 
 def current_home() -> tuple[Home, Config]:
@@ -257,10 +277,16 @@ def own_node() -> Config:
 
     Without that, whoever has the default port here would answer for it.
     """
+    own_root()
+    return current_home()[1]
+
+
+def own_root() -> Path:
+    """As `own_node`, before its options are read."""
     root = home_root()
     if not root.is_dir() and (home_was_said() or root != Path(DEFAULT_HOME).expanduser()):
         raise Refusal(f"the home {root} does not exist: name another (--home, DCHAT_HOME), or make it", Exit.USAGE)
-    return current_home()[1]
+    return root
 
 
 key_type_option = click.option(

@@ -16,6 +16,7 @@ from dchat.client.proved import Proved
 from dchat.client.verify import Verifier
 
 MAX_AGE_S: Final = 600  # of the header that proves it; a name may change hands
+OF_NAMES: Final = "a registered name has an @ before it, like @{}"
 
 
 class Payee(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
@@ -27,7 +28,7 @@ class Payee(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs 
         if isinstance(value, bytes):
             return value
         text = str(value)
-        return text if text.startswith("@") else Address().convert(value, param, ctx)
+        return text if text.startswith("@") else Address(otherwise=OF_NAMES).convert(value, param, ctx)
 
 
 def account_of(payee: bytes | str, options: Mapping[str, Any]) -> bytes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import click
@@ -13,7 +14,7 @@ from google.protobuf.message import DecodeError
 from chain.tx.messages import Message
 from chain.tx.units import in_dchat
 from dchat.cli.terminal.base import common_option, echo, show_json, with_names
-from dchat.cli.terminal.render import inner_of, times_of, unit_of
+from dchat.cli.terminal.render import inner_of, lines_of, times_of, unit_of
 from dchat.client.client import quoted
 from dchat.client.wallet import Outcome
 from dchat.shown.messages import message_json
@@ -31,6 +32,15 @@ output_option = common_option(
 def is_text(form: str | None) -> bool:
     """form: what was said, if anything was."""
     return form == TEXT or (form is None and sys.stdout.isatty())
+
+
+def show_told(answer: Mapping[str, Any], form: str | None = None) -> None:
+    """An answer on standard output: lines for people, or one JSON document."""
+    if not is_text(form):
+        show_json(answer)
+        return
+    for line in lines_of(answer, shutil.get_terminal_size().columns):
+        echo(line)
 
 
 def show_outcome(outcome: Outcome, form: str | None) -> None:
@@ -108,6 +118,13 @@ def _rows(outcome: Outcome) -> list[tuple[str, str]]:
         look = f"dchat query bundle {outcome.replay_id.hex()}" if is_bundle else f"dchat query tx {outcome.hash.hex()}"
         return [*rows, ("look", f"{look} --prove")]
     return rows if outcome.code else [*rows, ("look", f"dchat query tx {outcome.hash.hex()} --prove")]
+
+
+def told_by(receipt: state_pb2.Receipt, messages: Sequence[Message] = ()) -> dict[str, Any]:
+    """What was done and what it cost, in words."""
+    return {
+        "did": [text for _, text in _done(receipt, messages)], "cost": _cost(receipt.fee_paid, receipt.gas_used),
+    }  # fmt: skip
 
 
 def _done(receipt: state_pb2.Receipt | None, messages: Sequence[Message] = ()) -> Iterator[tuple[str, str]]:

@@ -38,6 +38,8 @@ def own_next_key() -> OwnKey:
             "this home's key is held elsewhere, and its node never signs by a file: make the next key there, and name "
             "it by --new-key and --possession (docs/signer.md, Change a key)"
         )
+    if not home.next_validator_key.exists():
+        raise HomeError(f"{home.next_validator_key} is missing: make the next key first: dchat signer next-key")
     return OwnKey(KeyFile.read(home.next_validator_key).unlock(home.passphrase))
 
 

@@ -4,7 +4,8 @@ names and what they say, sums in DCHAT, like things as a table where it is narro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from google.protobuf.message import Message
@@ -15,7 +16,7 @@ from chain.tx.messages import Message as Signed
 from chain.tx.messages.payments import Denom
 from chain.tx.units import in_dchat
 from dchat.shown.messages import Udchat, UdchatText, bytes_text, meaning_of, of_kind, time_text
-from dchat.shown.text import safe_line
+from dchat.shown.text import safe_line, short_hex
 from proto.dchat.v1.service_pb2 import GetRecordResponse, ListMessagesResponse
 from proto.dchat.v1.shown_pb2 import Shown
 from proto.dchat.v1.state_pb2 import LegOutcome
@@ -27,6 +28,8 @@ PROOF_FIELDS: Final = frozenset(
     {"proof", "channel_proof", "light_block", "result_proof", "result_light_block", "path", "paths"}
 )
 
+_UDCHAT: Final = re.compile(r"(\d{1,20})udchat", re.ASCII)
+_HEX: Final = re.compile("[0-9a-fA-F]*")
 NONE: Final = "-"
 STEP: Final = "  "
 COLUMN_CHARS_MAX: Final = 64  # a table with more in a row of one thing is no table
@@ -97,6 +100,18 @@ def lines_of(answer: Mapping[str, Any], width: int) -> list[str]:
     return list(_of_mapping(answer, width))
 
 
+def event_text(kind: str, attributes: Iterable[tuple[str, str]]) -> str:
+    """`transfer: amount 5 DCHAT, sender dchat1...`."""
+    told = ", ".join(f"{key} {_sum_of(value)}" for key, value in attributes)
+    return f"{kind}: {told}" if told else kind
+
+
+def _sum_of(text: str) -> str:
+    """As events write one: 5000000udchat."""
+    found = _UDCHAT.fullmatch(text)
+    return in_dchat(int(found[1])) if found else text
+
+
 def _of_mapping(told: Mapping[str, Any], width: int) -> Iterator[str]:
     names = {key: _name(key) for key in told}
     plain = max((len(names[key]) for key, value in told.items() if not _is_deep(value)), default=0)
@@ -163,7 +178,8 @@ def _text(value: Any) -> str:
         return in_dchat(value)
     if isinstance(value, UdchatText):
         return _text_sum(value)
-    return safe_line(str(value))
+    text = safe_line(str(value))
+    return short_hex(text) if _HEX.fullmatch(text) else text
 
 
 def _text_sum(value: str) -> str:

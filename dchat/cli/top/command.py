@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from dchat.cli.commands.status_commands import context_of, own_url
 from dchat.cli.terminal.ask import tls_options, tls_said
 from dchat.cli.terminal.base import Command, Exit, Refusal, own_node, show_json
 from dchat.cli.top import tables
@@ -80,21 +81,24 @@ def top(urls: tuple[str, ...], testnet: Path | None, once: bool) -> None:
         asyncio.run(watch(nodes, tls=tls, tls_name=name))
         return
     readings, opened = asyncio.run(look(nodes, tls=tls, tls_name=name))
+    away = all(one.fault for one in readings)
     if sys.stdout.isatty():
-        show_tables(readings, opened.monikers)
+        if not away or len(readings) > 1:  # of one node that is away the last word says all
+            show_tables(readings, opened.monikers)
     else:
         show_json([{
             "node": one.node.name, "url": one.node.url, "fault": one.fault or None, "status": dict(one.status),
             "consensus": dict(one.consensus), "blocks": [dict(block) for block in one.blocks],
         } for one in readings])  # fmt: skip
-    if all(one.fault for one in readings):
+    if away:
         raise Refusal(f"{readings[0].node.url}: {readings[0].fault}; --url URL names another", Exit.UNREACHABLE)
 
 
 def show_tables(readings: list[Reading], monikers: dict[str, str]) -> None:
     console = Console()
-    console.print(tables.plain(tables.NODE_COLUMNS, tables.rows_of(readings), tables.summary(readings)))
-    for one in readings[:1]:
+    columns, rows = tables.node_columns(console.width), tables.nodes_in(readings, console.width)
+    console.print(tables.plain(columns, rows, tables.summary(readings)))
+    for one in [one for one in readings if not one.fault][:1]:
         console.print(
             tables.plain(tables.VOTE_COLUMNS, tables.votes_of(one, monikers), f"votes, as {one.node.name} has them")
         )
@@ -112,9 +116,8 @@ def _nodes(urls: tuple[str, ...], testnet: Path | None) -> list[Watched]:
             raise Refusal(str(error), Exit.USAGE) from None
     if not urls:
         config = own_node()
-        host = "127.0.0.1" if config.http.host in ("0.0.0.0", "") else config.http.host
-        scheme = "https" if config.tls.cert_file else "http"
-        return [Watched(config.validator.moniker or host, f"{scheme}://{host}:{config.observability.health_port}")]
+        url = own_url(config)
+        return [Watched(config.validator.moniker or url.partition("://")[2], url)]
     if len(urls) > NODES_MAX:
         raise Refusal(f"--url names {len(urls)} nodes; allowed: {NODES_MAX}", Exit.USAGE)
     found = [url if "://" in url else f"http://{url}" for url in urls]
@@ -127,8 +130,8 @@ def _nodes(urls: tuple[str, ...], testnet: Path | None) -> list[Watched]:
 def _tls(nodes: list[Watched]) -> tuple[ssl.SSLContext | None, str]:
     """Raises Refusal."""
     said = tls_said()
-    if said is None:
-        return None, ""
+    if said is None:  # our own door is known by the certificate that it has
+        return (context_of(nodes[0].url, None) if len(nodes) == 1 else None), ""
     if not any(node.url.startswith("https://") for node in nodes):
         raise Refusal("the --tls options are for https: --url https://HOST:PORT", Exit.USAGE)
     try:

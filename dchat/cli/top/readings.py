@@ -7,7 +7,6 @@ does not answer is one that is shown as such.
 from __future__ import annotations
 
 import asyncio
-import json
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,8 @@ from types import TracebackType
 from typing import Any, Final
 
 import aiohttp
+
+from dchat.cli.commands.status_commands import parse
 
 ANSWER_BYTES_MAX: Final = 4_194_304
 ANSWER_S: Final = 5.0
@@ -192,7 +193,7 @@ class Watch:
         if len(body) > ANSWER_BYTES_MAX:
             raise DoorSilent(f"an answer of more than {ANSWER_BYTES_MAX} bytes")
         try:
-            told = json.loads(body)
+            told = parse(body)
         except (ValueError, RecursionError):
             raise DoorSilent(f"answered {status} without JSON") from None
         if status != 200 or not isinstance(told, dict):

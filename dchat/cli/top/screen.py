@@ -21,7 +21,6 @@ from dchat.cli.top import tables
 from dchat.cli.top.readings import Reading, Watch
 
 EVERY_S: Final = 1.0
-WIDE: Final = 110  # columns: below it the tables stand one above the other
 STYLES: Final = {"nil": "yellow", "proposes": "cyan", "stopped": "red"}
 
 CSS = """
@@ -44,7 +43,7 @@ class Top(App[None]):
     TITLE = "dchat top"
     ENABLE_COMMAND_PALETTE = False
     # as textual declares it: an attribute
-    HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012
+    HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (tables.WIDE, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "Quit"),
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
@@ -102,8 +101,19 @@ class Top(App[None]):
     def show_readings(self) -> None:
         said = [tables.summary(self._readings), self._caption, "HELD" if self._holds else ""]
         self.query_one("#said", Static).update(Text("   ".join(part for part in said if part)))
-        _fill(self._of_nodes, tables.rows_of(self._readings))
+        width = self.size.width
+        columns, at = tables.node_columns(width), self._of_nodes.cursor_row
+        if len(self._of_nodes.columns) != len(columns):
+            self._of_nodes.clear(columns=True)
+            self._of_nodes.add_columns(*columns)
+        _fill(self._of_nodes, tables.nodes_in(self._readings, width))
+        if at != self._of_nodes.cursor_row and at < len(self._readings):
+            self._of_nodes.move_cursor(row=at)
         self.show_chosen()
+
+    def on_resize(self) -> None:
+        if self._readings:
+            self.show_readings()
 
     def show_chosen(self) -> None:
         one = self.chosen

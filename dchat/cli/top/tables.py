@@ -20,6 +20,8 @@ ROWS_MAX: Final = 100  # of one table
 NODE_COLUMNS: Final = (
     "node", "height", "round", "step", "tx/s", "chat", "currency", "bridge", "peers", "app hash", "nil votes", "answer",
 )  # fmt: skip
+WIDE: Final = 110  # columns of a terminal in which all of NODE_COLUMNS have room
+NARROW_COLUMNS: Final = ("node", "height", "step", "tx/s", "waits", "peers", "app hash", "answer")  # in 80
 VOTE_COLUMNS: Final = ("validator", "power", "prevote", "precommit", "")
 BLOCK_COLUMNS: Final = ("height", "time", "round", "proposer", "chat", "currency", "bridge")
 PEER_COLUMNS: Final = ("peer", "address", "way", "latency", "in", "out")
@@ -70,6 +72,25 @@ def _row(one: Reading) -> Cells:
     )  # fmt: skip
 
 
+def node_columns(width: int) -> tuple[str, ...]:
+    """Those that a terminal of so many columns has room for."""
+    return NODE_COLUMNS if width >= WIDE else NARROW_COLUMNS
+
+
+def nodes_in(readings: Sequence[Reading], width: int) -> list[Cells]:
+    """By `node_columns`. In the narrow ones the lanes' waiting stand together, and why a node is away stands last."""
+    rows = rows_of(readings)
+    return rows if width >= WIDE else [_narrow(row, one) for row, one in zip(rows, readings, strict=True)]
+
+
+def _narrow(row: Cells, one: Reading) -> Cells:
+    by = dict(zip(NODE_COLUMNS, row, strict=True))
+    if one.fault:
+        return (by["node"], *["-"] * (len(NARROW_COLUMNS) - 2), by["step"])
+    waits = "/".join(by[lane] for lane in ("chat", "currency", "bridge"))
+    return tuple({**by, "waits": waits}[name] for name in NARROW_COLUMNS)
+
+
 def votes_of(one: Reading, monikers: Mapping[str, str]) -> list[Cells]:
     """Of the running round, by VOTE_COLUMNS."""
     proposer, listed = one.consensus.get("proposer"), one.consensus.get("votes")
@@ -77,7 +98,7 @@ def votes_of(one: Reading, monikers: Mapping[str, str]) -> list[Cells]:
     for vote in _list(listed)[:ROWS_MAX]:
         address = str(vote.get("validator_address"))
         rows.append((
-            cell(monikers.get(address.upper()) or address[:12].lower()), cell(vote.get("voting_power")),
+            cell(monikers.get(address.upper()) or address[:12].upper()), cell(vote.get("voting_power")),
             _vote(vote.get("prevote")), _vote(vote.get("precommit")), "proposes" if address == proposer else "",
         ))  # fmt: skip
     return rows
@@ -95,7 +116,7 @@ def blocks_of(one: Reading, monikers: Mapping[str, str]) -> list[Cells]:
         lanes = [cell(counts.get(lane, 0)) for lane in ("chat", "currency", "bridge")]
         rows.append((
             cell(block.get("height")), cell(str(block.get("time"))[11:19]), cell(block.get("round")),
-            cell(monikers.get(address.upper()) or address[:12].lower()), *lanes,
+            cell(monikers.get(address.upper()) or address[:12].upper()), *lanes,
         ))  # fmt: skip
     return rows
 
@@ -127,9 +148,13 @@ def summary(readings: Sequence[Reading]) -> str:
     highest = max(one.height for one in up)
     heads = {(one.height, str(one.status.get("latest_app_hash"))) for one in up}
     at_one = {height for height, _ in heads}
-    said = (
-        "all at one state" if len(heads) == 1 else "DIFFERENT STATES AT ONE HEIGHT" if len(at_one) < len(heads) else ""
-    )
+    said = ""
+    if len(up) == 1:
+        said = f"one node {'asked' if len(readings) == 1 else 'answers'}: nothing to compare"
+    elif len(heads) == 1:
+        said = "all at one state"
+    elif len(at_one) < len(heads):
+        said = "DIFFERENT STATES AT ONE HEIGHT"
     chain = cell(up[0].status.get("chain_id"))
     parts = [f"{chain} at {highest}", f"{len(up)} of {len(readings)} nodes answer", said]
     return ", ".join(part for part in parts if part)

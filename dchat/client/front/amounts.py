@@ -11,7 +11,7 @@ from chain.currency.denominations.records import name_of
 from chain.tx.errors import InvalidField
 from chain.tx.messages import Message, Payment, channel_id
 from chain.tx.messages.payments import Denom, PayDenomination, check_sub
-from chain.tx.units import UDCHAT_PER_DCHAT
+from chain.tx.units import in_dchat
 from crypto.bech32 import InvalidAddress, decode_address
 from crypto.hash import ADDRESS_BYTES
 
@@ -19,6 +19,7 @@ _AMOUNT = re.compile(r"(\d+)(?:\.(\d{1,6}))?\s*(dchat)?", re.IGNORECASE)
 _SMALL = re.compile(r"(\d+)\s*udchat", re.IGNORECASE)
 _UNITS = re.compile(r"(\d{1,20})(?:\s*(factory/\S+))?", re.ASCII)
 UNITS_MAX: Final = (1 << 64) - 1
+SHOWN: Final = 40  # characters of an amount that is too long
 CHANNEL_HEX: Final = 40
 
 
@@ -31,11 +32,24 @@ def parse_amount(text: str, *, least: int = 0) -> int:
 
 
 def _amount(text: str) -> int:
-    if (small := _SMALL.fullmatch(text.strip())) is not None:
-        return int(small[1])
-    if (match := _AMOUNT.fullmatch(text.strip())) is not None:
-        return int(match[1]) * UDCHAT_PER_DCHAT + int((match[2] or "0").ljust(6, "0"))
+    said = text.strip()
+    if (small := _SMALL.fullmatch(said)) is not None:
+        return _held(text, small[1])
+    if (match := _AMOUNT.fullmatch(said)) is not None:
+        return _held(text, match[1] + (match[2] or "").ljust(6, "0"))
+    if "," in said and (_AMOUNT.fullmatch(plain := said.replace(",", "")) or _SMALL.fullmatch(plain)):
+        is_either = said.count(",") == 1 and "." not in said and _AMOUNT.fullmatch(said.replace(",", ".")) is not None
+        point = f", or {said.replace(',', '.')}" if is_either else ""  # half the world writes its decimals so
+        raise ValueError(f'"{text}" is no amount; without the comma it is {plain}{point}')
     raise ValueError(f'"{text}" is no amount; allowed: 5, 5.25, 5dchat or 5000udchat (1 DCHAT is 1000000 udchat)')
+
+
+def _held(text: str, digits: str) -> int:
+    """udchat, as much as a field holds. Raises ValueError."""
+    if len(digits.lstrip("0")) > len(str(UNITS_MAX)) or (amount := int(digits[-40:])) > UNITS_MAX:
+        shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+        raise ValueError(f"{shown!r} is too much; allowed: {in_dchat(UNITS_MAX)} at most, {UNITS_MAX}udchat")
+    return amount
 
 
 class Sum(NamedTuple):

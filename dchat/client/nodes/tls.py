@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import grpc
+from cryptography import x509
 
 PEM_BYTES_MAX: Final = 4_194_304  # a system's bundle of roots has a few hundred kilobytes
 
@@ -29,6 +30,19 @@ class Tls:
     def __post_init__(self) -> None:
         if (self.cert is None) != (self.key is None):
             raise ValueError("a client's certificate and its key go together: name both, or none")
+
+    @classmethod
+    def to_own(cls, cert: Path) -> Tls:
+        """To a door whose certificate is at hand: that very one vouches for it, whatever name it is for. Raises
+        ValueError."""
+        try:
+            leaf = x509.load_pem_x509_certificate(_pem(cert))
+            found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except (ValueError, x509.ExtensionNotFound) as error:
+            raise ValueError(f"{cert}: is no certificate for a name: {error}") from None
+        names = found.get_values_for_type(x509.DNSName)
+        addresses = found.get_values_for_type(x509.IPAddress)
+        return cls(cert, server_name=next(iter([*names, *map(str, addresses)]), "").replace("*", "node"))
 
     def credentials(self) -> grpc.ChannelCredentials:
         """Raises ValueError: a file cannot be used, and why."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -21,8 +20,9 @@ QUICK = {"DCHAT_CONSENSUS__BLOCK_TIME": "1s", "DCHAT_CONSENSUS__TIMEOUT_COMMIT":
 
 
 @pytest.fixture
-def machines(tmp_path: Path) -> Iterator[World]:
-    with world(tmp_path, NAMES, each=4, options=QUICK) as made:
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("m")  # short: below it is HOME/run/admin.sock, whose path has 107 bytes at most
+    with world(folder, NAMES, each=4, options=QUICK) as made:
         yield made
 
 

@@ -50,6 +50,13 @@ async def call(running: Running, *arguments: object) -> Result:
     [
         (["query", "txs"], 2, "--query says which, like --query \"transfer.recipient='dchat1...'\""),
         (["health", "--url", "127.0.0.1:1"], 4, "http://127.0.0.1:1"),
+        (
+            ["why", "abc"],
+            2,
+            "'abc' is no height: a whole number from 1 on, or none at all for the last",
+        ),
+        (["why", "-1"], 2, "'-1' is no height: a whole number from 1 on"),
+        (["why", "--no-such"], 2, "No such option '--no-such'"),
         (["health", "--url", "ftp://127.0.0.1:1"], 2, "allowed: like http://10.0.0.2:8080"),
     ],
 )
@@ -255,6 +262,27 @@ async def test_a_node_that_takes_nothing_more_is_quoted(tmp_path: Path, monkeypa
             NodeUnreachable, match=r"its last block, \d+, is \d+ s old: the chain stands, and `dchat val"
         ):
             await submit(client, tx, deadline_s=0.5)
+
+
+async def test_who_waits_for_a_chain_that_stands_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It only counted seconds."""
+    async with running_node(tmp_path) as running:
+        await running.node.close_admission()  # it takes nothing, and is asked again until the time is up
+        monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+        monkeypatch.setattr(ask, "WAIT_S", 0)
+        monkeypatch.setattr(ask, "LONG_S", 1)
+        monkeypatch.setattr(wallet, "STANDS_AFTER_S", -1)
+        monkeypatch.setattr(wallet, "SUBMIT_DEADLINE_S", 2.0)
+        accounts = running.network.folder / "accounts"
+        told = await call(
+            running, "tx", "pay", "--from", accounts / "alice.json", "--to", accounts / "bob.json", "--amount", 1,
+            "--believe-node", "--chain-id", running.network.chain_id,
+        )  # fmt: skip
+        assert re.search(
+            r"no block since block \d+, \d+ s ago: the chain stands\. `dchat validator rec", told.stderr
+        ), told
+        assert "`dchat health`" in told.stderr
+        assert "or send it with --sequence 0: of both only one is executed" in told.stderr
 
 
 @pytest.mark.parametrize(("answer", "want"), [

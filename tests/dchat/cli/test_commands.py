@@ -196,7 +196,13 @@ def test_an_upgrade_binary_is_looked_at_when_the_node_starts(tmp_path: Path) -> 
     refused = call(*flags, "--upgrade-binary", tmp_path / "b")
     assert (refused.exit_code, "not executable" in refused.output) == (2, True)
     (tmp_path / "b").chmod(0o755)
+    refused = call(*flags, "--upgrade-binary", tmp_path / "b")
+    assert (refused.exit_code, "b does not know the upgrade 'v2'; it knows: none" in refused.output) == (2, True)
+    (tmp_path / "b").write_text("#!/bin/sh\necho v1 v2")
     assert call(*flags, "--upgrade-binary", tmp_path / "b").exit_code == 0
+    (tmp_path / "b").write_text("#!/bin/sh\nexit 3")  # it may be mended while the node runs, which says so
+    warned = call(*flags, "--upgrade-binary", tmp_path / "b")
+    assert (warned.exit_code, "could not be asked what it knows" in warned.output) == (0, True)
     assert call(*flags).exit_code == 2
 
 
@@ -211,7 +217,7 @@ def test_dry_run_makes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--validate",), "name the chain to begin with --chain-id"),
+        (("--validate",), "bring the chain's by `dchat genesis install FILE`, or begin a chain of your own by"),
         (("--validate", "--bootstrap", "/ip4/10.0.0.1/tcp/7070"), "copy the chain's genesis"),
         (("--validate", "--log-level", "loud"), "[log] level"),
         (("--validate", "--config", "absent.toml"), "cannot be read"),
@@ -280,6 +286,42 @@ def test_nobody_there_is_told_in_words_and_what_to_do(tmp_path: Path) -> None:
 def test_a_name_is_no_address_and_where_to_look_it_up_is_said() -> None:
     told = call("query", "account", "bob")
     assert (told.exit_code, "names are not looked up here: dchat query identity NAME" in told.output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("tx pay --to nobody --amount 1", "a registered name has an @ before it, like @nobody"),
+        ("tx stake delegate --validator alpha --amount 1", "dchat query staking validators shows each one's operator"),
+        ("query staking validator alpha", "dchat query staking validators shows each one's operator"),
+        ("query staking slashes alpha", "dchat query staking validators shows each one's operator"),
+    ],
+)
+def test_what_to_say_in_place_of_a_name_is_said_for_each_command(line: str, said: str) -> None:
+    told = call(*line.split())
+    assert (told.exit_code, said in told.output) == (2, True), told.output
+    assert "`dchat tx pay` takes" not in told.output
+
+
+@pytest.mark.parametrize(
+    "line", ["tx pay --to dchat1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqz9z2dw --amount {}", "tx set-profile --fee {}"]
+)
+@pytest.mark.parametrize(
+    ("amount", "said"),
+    [
+        ("999999999999999999999999999", "too much; allowed: 18446744073709.551615 DCHAT at most, 18446744073709551615"),
+        ("9" * 5_000, "too much; allowed"),
+        ("1,000.5", '"1,000.5" is no amount; without the comma it is 1000.5'),
+        ("1,500", '"1,500" is no amount; without the comma it is 1500, or 1.500'),
+        ("1,000,000 DCHAT", "without the comma it is 1000000 DCHAT"),
+        ("5,000udchat", "without the comma it is 5000udchat"),
+    ],
+)
+def test_an_amount_that_is_none_is_refused_by_its_option(line: str, amount: str, said: str) -> None:
+    told = call(*(word.format(amount) for word in line.split()))
+    assert (told.exit_code, said in told.output) == (2, True), told.output
+    assert "Invalid value for '--" in told.output
+    assert len(told.output) < 1_000
 
 
 def test_a_node_that_does_not_answer_has_an_exit_code_of_its_own() -> None:

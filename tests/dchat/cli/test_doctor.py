@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from dchat.cli.debug.checkup import BAD, OK, UNKNOWN, Line, Seen, calm_intervals, lines_of
+from dchat.cli.debug.doctor_command import ANSWER_BYTES_MAX, figures
 from dchat.cli.main import dchat
 from dchat.devnet import processes
 from dchat.devnet.leases import free_ports
@@ -50,7 +51,7 @@ def judged(*nodes: Seen, check: str) -> Line:
 def test_a_node_that_is_well_fails_nothing() -> None:
     verdicts = {line.check: line.verdict for line in lines_of([seen()], waiting_tx_s=0.4)}
     assert set(verdicts.values()) == {OK, UNKNOWN}
-    assert [check for check, verdict in verdicts.items() if verdict == UNKNOWN] == ["capacity"]
+    assert [check for check, verdict in verdicts.items() if verdict == UNKNOWN] == ["agreement", "capacity"]
 
 
 @pytest.mark.parametrize(
@@ -69,6 +70,22 @@ def test_each_figure_beyond_the_baseline_fails_and_says_what_to_do(check: str, m
     assert line.verdict == BAD
     assert line.do
     assert judged(seen(metrics=({}, {})), check=check).verdict == UNKNOWN
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e308, -1e308])
+def test_figures_that_no_node_has_are_not_known_and_end_nothing(value: float) -> None:
+    """audit 83: one node of many ended what was said of all."""
+    lines = list(lines_of([seen(metrics=(dict.fromkeys(WELL, -value), dict.fromkeys(WELL, value))), seen()]))
+    first = {line.check: line.verdict for line in lines[:10]}
+    assert {first[check] for check in ("core", "memory", "disk, room", "clock", "votes")} == {UNKNOWN}
+
+
+def test_a_page_of_metrics_is_read_in_one_go_whatever_it_is() -> None:
+    """audit 83: an open bracket in each of its lines took half an hour, in which no time-out counted."""
+    page = "dchat_a{\n" * (ANSWER_BYTES_MAX // 9)
+    began = time.process_time()
+    assert figures(page + 'dchat_b{x="1"} 2\n') == {"dchat_b": 2.0}
+    assert time.process_time() - began < 20
 
 
 def test_slow_answers_slow_blocks_and_a_late_transaction_fail() -> None:
@@ -94,6 +111,13 @@ def test_another_block_at_one_height_is_no_agreement() -> None:
     other = [{**row, "app_hash": "EE"} for row in blocks(0, 3, 6, 9, 12)]
     line = judged(seen(), seen(answers={"/chain/blocks": {"blocks": other}}), check="agreement")
     assert (line.verdict, line.figure) == (BAD, "1 of 2 at height 5")
+
+
+def test_one_node_agrees_with_nobody() -> None:
+    line = judged(seen(), check="agreement")
+    assert (line.verdict, line.figure) == (UNKNOWN, "one node asked: nothing to compare")
+    line = judged(seen(), seen(error="away"), check="agreement")
+    assert (line.verdict, line.figure) == (UNKNOWN, "one node answers: nothing to compare")
 
 
 @pytest.mark.network

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,9 @@ def test_no_secret_of_a_home_is_in_its_entry(tmp_path: Path, entered: list[Path]
     ("words", "said"),
     [
         (["--stake", "5000"], "--address is needed"),
-        (["--stake", "5000", "--address", "0.0.0.0:26656"], "--address is needed"),
+        (["--stake", "5000", "--address", "0.0.0.0:26656"], "--address: nobody reaches 0.0.0.0:26656; say the address"),
+        (["--stake", "5000", "--address", "[::]:26656"], "nobody reaches [::]:26656"),
+        (["--stake", "5000", "--address", f"{'ab' * 20}@10.0.0.1:1"], "expected HOST:PORT"),
         (["--stake", "5000", "--address", "10.0.0.1"], "--address: address '10.0.0.1': no port"),
         (["--stake", "5", "--address", "10.0.0.1:1"], "stake is 5 DCHAT; allowed: 1000 DCHAT and more"),
         (["--address", "10.0.0.1:1"], "Missing option '--stake'"),
@@ -70,6 +73,41 @@ def test_what_an_entry_needs(tmp_path: Path, words: list[str], said: str) -> Non
     assert call("--home", home, "init", "--no-genesis", "--moniker", "a").exit_code == 0
     told = call("--home", home, "genesis", "add-validator", "--chain-id", "c-1", *words)
     assert (told.exit_code, said in told.output) == (2, True), told.output
+
+
+def test_a_stake_below_the_usual_is_told_with_what_it_means_for_those_who_join_later(
+    tmp_path: Path, entered: list[Path]
+) -> None:
+    """The chain asks min_stake of those that join: a genesis with a smaller stake has it lowered, which nobody saw."""
+    said = "5,000 DCHAT is less than the usual staking.min_stake, 1,000,000 DCHAT"
+    again = call("--home", tmp_path / "home1", "genesis", "add-validator", "--chain-id", "c-1", "--stake", 5_000,
+                 "--address", "10.0.0.1:1", "--output", tmp_path / "again.json")  # fmt: skip
+    assert f"warning: {said}" in again.output
+    genesis = collected(tmp_path, entered[:1])
+    assert any(said in text for text in json.loads(call("genesis", "validate", genesis).stdout)["warnings"])
+    explained = json.loads(call("genesis", "explain", genesis).stdout)["params"]
+    (param,) = [one for one in explained if one["name"] == "staking.min_stake"]
+    assert (param["value"], "that joins" in param["meaning"]) == ("5000 DCHAT", True), param
+    raised = call("genesis", "collect", "--chain-id", "c-1", "--output", tmp_path / "raised.json", "--param",
+                  "staking.min_stake=1000000000000", *entered[:1])  # fmt: skip
+    assert json.loads(raised.stdout)["warnings"] == []
+    shown = call("genesis", "validate", tmp_path / "raised.json", "--output", "json")
+    assert json.loads(shown.stdout)["ok"], "those of the genesis begin with less"
+
+
+def test_one_node_is_told_as_one(tmp_path: Path, entered: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    one = call("genesis", "collect", "--chain-id", "c-1", "--output", tmp_path / "g1.json", entered[0])
+    assert "where its one node is found" in one.output
+    assert "warning: 5,000 DCHAT is less" in one.output
+    two = call("genesis", "collect", "--chain-id", "c-1", "--output", tmp_path / "g2.json", *entered)
+    assert "where its 2 nodes are found" in two.output
+
+
+def test_a_name_is_no_account_of_a_genesis(tmp_path: Path, entered: list[Path]) -> None:
+    told = call("genesis", "collect", "--chain-id", "c-1", "--output", tmp_path / "g.json", "--balance", "nobody=5",
+                *entered)  # fmt: skip
+    assert (told.exit_code, "a genesis knows no names: `dchat identity verify FILE`" in told.output) == (2, True)
 
 
 def test_a_home_that_is_not_made_yet(tmp_path: Path) -> None:
@@ -130,6 +168,43 @@ def test_a_document_is_installed_with_its_peers_and_never_over_one_that_was_used
     (home.databases / "state").mkdir()
     refused = call("--home", home.root, "genesis", "install", genesis)
     assert (refused.exit_code, "this home has begun with it" in refused.output) == (2, True)
+
+
+def test_what_was_vouched_for_is_what_is_installed(
+    tmp_path: Path, entered: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """audit 86: a file that was another between its hash and its copy was installed under --hash."""
+    document = collected(tmp_path, entered)
+    digest = call("genesis", "hash", document).output.strip()
+    copy = shutil.copyfile
+
+    def changed(source: Path, target: Path) -> object:
+        source.write_text(source.read_text().replace("node1", "nodeX"))
+        return copy(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", changed)
+    home = tmp_path / "home1"
+    told = call("--home", home, "genesis", "install", document, "--hash", digest)
+    assert (told.exit_code, "was changed while it was installed" in told.output) == (2, True), told.output
+    assert sorted(path.name for path in (home / "config").glob("genesis*")) == []
+    monkeypatch.undo()
+    document.write_text(document.read_text().replace("nodeX", "node1"))
+    assert call("--home", home, "genesis", "install", document, "--hash", digest).exit_code == 0
+
+
+def test_a_validators_name_begins_no_line_of_ours(
+    tmp_path: Path, entered: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """audit 86: a name in a document said "ok" and another hash, as if we did."""
+    document = collected(tmp_path, entered)
+    value = json.loads(document.read_text())
+    value["validators"][0]["name"] = "x\nits hash is 00\x1b[2J"
+    document.write_text(json.dumps(value))
+    for command in ("validate", "explain"):
+        told = call("genesis", command, document, "--output", "text").output
+        assert "its hash is 00" not in told.splitlines()
+        assert "\x1b" not in told
+    assert "x\\nits hash is 00" in told
 
 
 def test_a_key_that_signed_keeps_its_genesis(tmp_path: Path, entered: list[Path]) -> None:

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from dchat.audit.trail import Trail
 from dchat.cli.main import dchat
-from dchat.cli.network.network_commands import summary
+from dchat.cli.network.network_commands import bytes_text, summary
 from dchat.devnet import processes
 from dchat.devnet.leases import free_ports
 from dchat.devnet.network import Network, make_network
@@ -71,6 +71,7 @@ def test_two_halves_are_bridged_and_what_is_known_of_peers(apart: Network) -> No
     absent = call(apart, 1, "peer-lookup", "--peer-id", other.node_id)
     assert (absent.exit_code, absent.stdout.strip()) == (3, "null")
     unknown = call(apart, 1, "activate-bridge", "--partition-id", "here", "--partition-id", other.node_id)
+    assert "http://node" not in unknown.output
     assert (unknown.exit_code, f"name it as {other.node_id}@HOST:PORT" in unknown.output) == (1, True)
 
     address = f"/ip4/127.0.0.1/tcp/{other.ports.p2p}/p2p/{other.node_id}"
@@ -89,6 +90,8 @@ def test_two_halves_are_bridged_and_what_is_known_of_peers(apart: Network) -> No
     assert processes.wait_for(both_voted, 30), told(call(apart, 1, "stats"))  # the first block has no commit before it
     again = told(call(apart, 1, "activate-bridge", "--partition-id", "here", "--partition-id", other.node_id))
     assert (again["connected_before"], again["dialed"]) == (2, [])
+    nothing = call(apart, 1, "activate-bridge", "--partition-id", "here", "--partition-id", other.node_id)
+    assert "nothing was dialed: this node hears all that were named" in nothing.stderr
 
 
 @pytest.mark.network
@@ -166,9 +169,17 @@ def test_levels_change_until_options_are_loaded_again(apart: Network) -> None:
 @pytest.mark.network
 def test_people_see_tables(apart: Network) -> None:
     home = str(apart.home_of(apart.node(1)))
-    for words, said in ((("peer-list",), "latency"), (("stats",), "validators in last commit")):
+    first = apart.node(1).node_id
+    for words, said in (
+        (("network", "peer-list"), "latency"), (("network", "stats"), "validators in last commit"),
+        (("network", "stats"), "count now"), (("network", "stats"), "B "),
+        (("network", "activate-bridge", "--partition-id", "here", "--partition-id", first), "connected before"),
+        (("admin", "log-level", "info"), "level"), (("admin", "reload"), "needs restart"),
+        (("admin", "add-key", "seen"), "dchat_"), (("admin", "remove-key", "seen"), "removed"),
+        (("status",), "latest block height"), (("upgrade", "status"), "key-rotation"), (("health",), "status"),
+    ):  # fmt: skip
         reader, writer = pty.openpty()
-        line = [sys.executable, "-m", "dchat", "--home", home, "network", *words]
+        line = [sys.executable, "-m", "dchat", "--home", home, *words]
         subprocess.run(line, stdout=writer, check=True, timeout=120, env={**os.environ, "COLUMNS": "200"})
         os.close(writer)
         shown = b""
@@ -184,6 +195,22 @@ def _read(file: int) -> bytes:
         return os.read(file, 65_536)
     except OSError:  # the other end is closed
         return b""
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [("127.0.0.1:7999", "--address 127.0.0.1:7999 does not say whose it is: give --peer-id"), ("x", "--address: ")],
+)
+def test_an_address_is_judged_by_its_option(tmp_path: Path, address: str, said: str) -> None:
+    line = ["--home", str(tmp_path), "network", "connect", "--address", address]
+    told = CliRunner().invoke(dchat, line, prog_name="dchat")
+    assert (told.exit_code, said in told.output) == (2, True), told.output
+
+
+def test_bytes_have_units() -> None:
+    assert [bytes_text(count) for count in (0, 999, 5_200, 1_300_000, 2_000_000_000)] == [
+        "0 B", "999 B", "5.2 kB", "1.3 MB", "2.0 GB",
+    ]  # fmt: skip
 
 
 def test_a_node_that_does_not_run_says_so(tmp_path: Path) -> None:

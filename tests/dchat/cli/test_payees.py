@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
+from dchat.audit.trail import Trail
 from dchat.cli.commands import tx_commands
 from dchat.cli.main import dchat
 from tests.support.node.running import Running, running_node
@@ -68,13 +69,28 @@ async def test_at_a_terminal_one_that_would_fail_is_asked_about_first(
         before = await balance(running, bob)
         no = await call(running, *words, 50_000_000, typed="n\n")
         assert no.exit_code == 1
-        assert "by this node's word it would fail, and its fee of 0." in no.stderr
+        would, fee, question = no.stderr.splitlines()[:3]
+        assert would.startswith("By this node's word it would fail: "), no.stderr
+        assert "refused" not in would
+        assert (fee.startswith("Its fee of 0."), question.startswith("Send it? [y/N]")) == (True, True)
         assert "nothing was sent" in no.stderr
         own = await call(running, "tx", "pay", "--from", bob, "--to", bob, "--amount", 1, typed="n\n")
-        assert "by this node's word it would fail: refused: " in own.stderr
+        assert "By this node's word it would fail: " in own.stderr
         assert "may be paid" not in own.stderr
         assert await balance(running, bob) == before
         yes = await call(running, *words, 50_000_000, typed="y\n")
         assert (yes.exit_code, "nothing was sent" in yes.stderr) == (1, False)
         well = await call(running, *words, 5)
         assert (well.exit_code, "would fail" in well.stderr) == (0, False), well.output
+
+
+async def test_a_refusal_is_audited_as_one_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`ended=refused: refused: ...`."""
+    async with running_node(tmp_path) as running:
+        home = running.network.home_of(running.network.nodes[0])
+        monkeypatch.setenv("DCHAT_HOME", str(home))
+        none = await call(running, "tx", "pay", "--to", home / "identity.json", "--amount", 1)
+        assert (none.exit_code, "refused: " in none.stderr) == (1, True), none.output
+        (ended,) = [one.details["ended"] for one in Trail(home / "audit.log").entries() if one.what == "dchat tx pay"]
+        assert ended.startswith("refused: ")
+        assert ended.count("refused: ") == 1

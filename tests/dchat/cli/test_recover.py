@@ -23,6 +23,9 @@ from tests.support.cli.network import four_running
 pytestmark = pytest.mark.network
 
 
+BY_ITSELF = "by itself"  # no --after: the node says when a block is late
+
+
 @pytest.fixture
 def network(tmp_path: Path) -> Iterator[Network]:
     with four_running(tmp_path) as made:
@@ -31,7 +34,8 @@ def network(tmp_path: Path) -> Iterator[Network]:
 
 def recover(network: Network, *options: str, node: int = 0) -> Result:
     home = network.home_of(network.nodes[node])
-    line = ["validator", "recover", "--after", "4s", *options, "--home", str(home)]
+    after = [] if BY_ITSELF in options else ["--after", "4s"]
+    line = ["validator", "recover", *after, *(one for one in options if one != BY_ITSELF), "--home", str(home)]
     return CliRunner().invoke(dchat, line, prog_name="dchat")
 
 
@@ -79,6 +83,11 @@ def test_a_network_that_stands_is_explained(network: Network) -> None:
         assert [node["error"] is None for node in answer["nodes"]] == [True, True, False]
         assert sorted(state.split(",")[0] for state in (row["state"] for row in answer["peers"]))[0] == "connected"
         assert any("does not answer" in row["state"] for row in answer["peers"])
+        told = until(network, BY_ITSELF, code=1, holds=lambda told: bool(told["stalled"]))
+        assert told["last_block_age_s"] < recover_command.STALLED_AFTER_S, "as /ready says, not half a minute later"
+        told = until(network, "--after", "1h", code=0, holds=lambda told: not told["stalled"])
+        assert str(told["note"]).startswith("no stall yet: no block for ")
+        assert str(told["note"]).endswith("; counted as one after 3600 s")
         before = {node: path.read_bytes() for node, path in states.items()}
         text = recover(network, "--initiate-leader-election", "--min-validators", "3")
         assert text.exit_code == 1
@@ -117,3 +126,13 @@ def test_another_node_that_lies_ends_nothing(health: object, error: str, monkeyp
     monkeypatch.setattr(recover_command, "get_json", lambda url: (200, health if url.endswith("/health") else {}))
     asked = recover_command._ask("http://liar")
     assert (error in asked.error, bool(asked.error), asked.skew_s) == (True, bool(error), None)
+
+
+def test_names_without_end_are_asked_for_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 83: a node that tells the same hundred validators on each page was asked for ever."""
+    row, asked = {"consensus_address": "AB", "operator": "cd", "moniker": "m"}, []
+    monkeypatch.setattr(
+        recover_command, "get_json", lambda url: asked.append(url) or (200, {"validators": [row] * 100})
+    )
+    assert recover_command._monikers("http://liar") == {"AB": "m"}
+    assert len(asked) == recover_command.PAGES_MAX

@@ -50,3 +50,18 @@ def test_a_door_that_nobody_opened_is_named_with_what_to_do(home: Path, command:
     said = f"did not answer: 127.0.0.1:{port}: Connection refused; is the node running? --url http://HOST:PORT"
     assert said in " ".join(told.output.split())
     assert "ssl:default" not in told.output
+
+
+@pytest.mark.parametrize("host", ["::1", "::"])
+@pytest.mark.parametrize("command", ["health", "validator recover"])
+def test_an_own_door_at_an_address_of_ipv6_is_asked_there(home: Path, command: str, host: str) -> None:
+    """Its address was put into a URL without brackets, which is none: an image's health check never said ok."""
+    with socket.socket(socket.AF_INET6) as free:
+        try:
+            free.bind(("::1", 0))
+        except OSError as error:
+            pytest.skip(f"this machine has no IPv6: {error}")
+        port = free.getsockname()[1]
+        env = {"DCHAT_API_PORT": str(port), "DCHAT_API_HOST": host}
+        told = CliRunner().invoke(dchat, ["--home", str(home), *command.split()], env=env)
+    assert f"did not answer: ::1:{port}: Connection refused" in " ".join(told.output.split()), told.output

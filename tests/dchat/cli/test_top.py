@@ -15,8 +15,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from dchat.cli.commands.status_commands import parse
+from dchat.cli.debug import why_command
 from dchat.cli.main import dchat
 from dchat.cli.top import tables
+from dchat.cli.top.command import show_tables
 from dchat.cli.top.readings import Rates, Reading, Watch, Watched
 from dchat.devnet.leases import free_ports
 from tests.support.node.certificates import Authority
@@ -101,8 +104,13 @@ async def test_a_narrow_terminal_has_the_tables_one_above_the_other(node: Runnin
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.rounds > 0)
         assert app.screen.has_class("-narrow")
+        nodes = app.query_one("#nodes", DataTable)
+        assert nodes.virtual_size.width <= nodes.size.width, "nothing is cut"
+        for said in ("peers", "app&#160;hash", "answer", "waits"):
+            assert said in app.export_screenshot(), said
         await pilot.resize_terminal(150, 40)
         await until(pilot, lambda: app.screen.has_class("-wide") and not app.screen.has_class("-narrow"))
+        await until(pilot, lambda: len(rows_of(app, "nodes")[0]) == len(tables.NODE_COLUMNS))
 
 
 # ----------------------------------------------------------------------------------------------- its data
@@ -134,6 +142,53 @@ def test_what_a_lying_door_says_is_lines_of_bounded_text(lie: dict[str, Any]) ->
     assert tables.summary([one]).isprintable()
 
 
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "-" + "9" * 4_299, "1e999", "NaN", "-Infinity", "9" * 20])
+def test_numbers_that_no_node_has_are_shown_and_end_nothing(number: str) -> None:
+    """audit 83: one node of many ended the dashboard of all."""
+    peer = {"id": "x", "round_trip_seconds": 0, "bytes_in": 0}
+    told = {
+        "sync_progress": 0, "latest_block_height": 0, "peers": [peer], "catching_up": 0, "nil_votes": {"a": 0, "b": 0}
+    }  # fmt: skip
+    said = parse(json.dumps(told).replace(": 0", f": {number}").encode())
+    one = Reading(Watched("n", "http://x"), status=said, consensus=said)
+    for rows in (tables.rows_of([one]), tables.peers_of(one), tables.nil_of(one)):
+        assert all(text.isprintable() and len(text) <= 120 for row in rows for text in row), rows
+    assert len(tables.summary([one])) < 200
+    rates = Rates()
+    assert all(rates.of("in", value, at) >= 0 for value, at in ((0, 1.0), (said["peers"][0]["bytes_in"], 2.0)))
+
+
+@pytest.mark.parametrize("lie", [None, 5, {}, {"a": 1}, "x", [5], [None], [{}]], ids=repr)
+def test_a_lying_node_ends_no_why_either(lie: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """audit 83: lists of `dchat why --url` that were none ended it with a traceback."""
+    told: dict[str, Any] = {"height": 7, "missed": ["prevote"], "why": "w", "cause": "c", "do": "d"}
+    for record in ({"rounds": lie, "own": []}, {"rounds": [{"round": 0}], "own": lie}, lie):
+        why_command._show({**told, "causes": lie, "record": record})
+    assert capsys.readouterr().out.count("height 7: prevote") >= 2
+
+
+def test_one_look_fits_into_80_columns_and_has_no_empty_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    said = {"latest_block_height": 1_234_567, "latest_app_hash": "AB" * 32, "chain_id": "c", "peer_count": 12}
+    one = Reading(Watched("validator1", "http://x"), status=said, consensus={"step": "precommit"}, took_ms=12.0)
+    away = Reading(Watched("validator2", "http://y"), fault=AWAY)
+    show_tables([away, one], {})
+    shown = capsys.readouterr().out
+    for text in ("app hash", "abababab", "12 ms", "0/0/0", AWAY, "votes, as validator1 has them"):
+        assert text in shown, shown
+    assert "…" not in shown
+    assert all(len(line) <= 80 for line in shown.splitlines())
+    show_tables([away, away], {})
+    assert "votes" not in capsys.readouterr().out
+
+
+def test_at_a_terminal_one_node_that_is_away_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    url = f"http://127.0.0.1:{free_ports(1)[0].http}"
+    done = CliRunner().invoke(dchat, ["top", "--once", "--url", url])
+    assert (done.exit_code, done.stdout) == (4, "")
+    assert done.stderr == f"dchat: {url}: {AWAY}; --url URL names another\n"
+
+
 def test_two_states_at_one_height_are_said_aloud() -> None:
     def at(height: int, app_hash: str) -> Reading:
         said = {"latest_block_height": height, "latest_app_hash": app_hash, "chain_id": "c"}
@@ -141,6 +196,9 @@ def test_two_states_at_one_height_are_said_aloud() -> None:
 
     assert tables.summary([at(7, "A"), at(7, "A")]) == "c at 7, 2 of 2 nodes answer, all at one state"
     assert tables.summary([at(7, "A"), at(8, "B")]) == "c at 8, 2 of 2 nodes answer"
+    assert tables.summary([at(7, "A")]) == "c at 7, 1 of 1 nodes answer, one node asked: nothing to compare"
+    away = Reading(Watched("m", "http://y"), fault="away")
+    assert tables.summary([at(7, "A"), away]) == "c at 7, 1 of 2 nodes answer, one node answers: nothing to compare"
     assert "DIFFERENT STATES AT ONE HEIGHT" in tables.summary([at(7, "A"), at(7, "B")])
 
 

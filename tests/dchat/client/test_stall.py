@@ -119,6 +119,13 @@ def test_what_is_no_stall(since_s: float | None, waits: bool, stands: bool) -> N
     assert of(busy, since_s=99.0, waits_for_txs=True).is_stalled
 
 
+def test_a_block_that_is_late_by_the_nodes_word_is_a_stall_before_the_time_is_over() -> None:
+    half = asked("v1", HALF)
+    assert not diagnose([half], NAMES, since_s=14.0, after_s=30.0, waits_for_txs=False).is_stalled
+    late = diagnose([half], NAMES, since_s=14.0, after_s=30.0, waits_for_txs=False, is_late=True)
+    assert late.causes[0] == "validators with power 20 of 40 vote, and a block needs 27: 7 more"
+
+
 def test_between_two_blocks_the_last_ones_votes_are_counted() -> None:
     """A calm network of four that vote is not one of none, and a stalled one has nobody but who votes now."""
     told = {"last_commit_votes": 4}
