@@ -29,10 +29,13 @@ class FolderTarget:
         with self._plainly("cannot be made"):
             self._folder.mkdir(exist_ok=True, mode=0o700)
 
+    def check_free(self, name: str) -> None:
+        if os.path.lexists(self._folder / name):
+            raise TargetFailed(f"{self._folder / name} exists; a backup is never overwritten")
+
     def put(self, name: str, draft: Path) -> None:
         path = self._folder / name
-        if path.exists():
-            raise TargetFailed(f"{path} exists; a backup is never overwritten")
+        self.check_free(name)
         with self._plainly("cannot be written"):
             before = (draft.stat().st_size, digest_of(draft))
             own = draft

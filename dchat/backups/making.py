@@ -61,6 +61,8 @@ def make_backup(
     """One, at `target`; "": a name is made of chain, node, height and time. told: bytes that are written, and of how
     many. Raises UpkeepError, StorageError, HomeError, OSError."""
     with _alone(home):
+        if name:
+            target.check_free(name)
         return _make(home, config, target, name, int(time.time()), compress=compress, lock=lock, told=told)
 
 

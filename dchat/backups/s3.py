@@ -66,9 +66,12 @@ class S3Target:
     def drafts(self) -> Path | None:
         return None
 
-    def put(self, name: str, draft: Path) -> None:
+    def check_free(self, name: str) -> None:
         if self._found(name) is not None:
             raise TargetFailed(f"{self.path_of(name)} exists; a backup is never overwritten")
+
+    def put(self, name: str, draft: Path) -> None:
+        self.check_free(name)
         with draft.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             whole = hashlib.file_digest(file, DIGEST).hexdigest()

@@ -19,6 +19,9 @@ class Target(Protocol):
     def drafts(self) -> Path | None:
         """The folder in which a backup is best written before it is put here; None: any."""
 
+    def check_free(self, name: str) -> None:
+        """That a put of `name` would overwrite nothing, before anything is written for it."""
+
     def put(self, name: str, draft: Path) -> None:
         """From then on `name` is what `draft` is; nothing is overwritten. The draft may be gone afterwards."""
 

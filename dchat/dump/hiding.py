@@ -1,21 +1,19 @@
-"""What must not leave a home: every secret of it is known here by all the forms in which it could be written."""
+"""What must not leave a home: where its secrets are. How each could be written is `dchat.dump.forms`."""
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import json
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, unquote
 
-from dchat.config import CONFIG_FILE, Config, is_secret
+from dchat.config import CONFIG_FILE, Config, is_secret, passwords_in
+from dchat.dump.forms import Forms
 from dchat.home.home import Home
+from dchat.shown.text import value_without_userinfo
 
 FILE_BYTES_MAX: Final = 1 << 20  # of a file with a secret
-SHORTEST: Final = 8  # characters: what is shorter stands everywhere by chance
 HIDDEN: Final = "(a secret of this home)"
 PRIVATE: Final = ("priv", "secret", "seed", "mnemonic", "passphrase", "cipher")  # in the name of a key of JSON
 KEY_FILES: Final = ("config/node_key.json", "config/priv_validator_key.json", "config/signer_node_key.json")
@@ -24,13 +22,12 @@ KEY_FILES: Final = ("config/node_key.json", "config/priv_validator_key.json", "c
 class Secrets:
     """Of one home, as far as its files can be read: `hide` takes them out of a text."""
 
-    def __init__(self, home: Home, config: Config) -> None:
-        self._forms = frozenset(form for text in _texts(home, config) for form in _forms(text))
+    def __init__(self, home: Home, config: Config, more: Iterable[str] = ()) -> None:
+        """more: secrets of options that are not in `config`, since they cannot be used."""
+        self._forms = Forms([*_texts(home, config), *more], HIDDEN)
 
     def hide(self, text: str) -> str:
-        for form in sorted(self._forms, key=len, reverse=True):
-            text = text.replace(form, HIDDEN)
-        return text
+        return self._forms.hide(text)
 
     def __len__(self) -> int:
         return len(self._forms)
@@ -43,6 +40,10 @@ def options_json(config: Config) -> dict[str, dict[str, Any]]:
         for key, value in table.items():
             if is_secret(section, key):
                 table[key] = HIDDEN if value else ""
+            elif isinstance(value, str):
+                table[key] = value_without_userinfo(value)
+            elif isinstance(value, list):
+                table[key] = [value_without_userinfo(one) if isinstance(one, str) else one for one in value]
     return told
 
 
@@ -54,8 +55,10 @@ def _texts(home: Home, config: Config) -> Iterator[str]:
         yield from _secrets_of(path)
     for section, table in json.loads(config.model_dump_json()).items():
         yield from (str(value) for key, value in table.items() if value and is_secret(section, key))
-    if "@" in config.sql.connection:  # its password alone may stand in an error
-        yield config.sql.connection.partition("//")[2].rpartition("@")[0].partition(":")[2]
+    for table in json.loads(config.model_dump_json()).values():
+        for value in table.values():
+            texts = value if isinstance(value, list) else [value]
+            yield from passwords_in(one for one in texts if isinstance(one, str))  # alone they may stand in an error
 
 
 def _named(config: Config) -> Iterator[str]:
@@ -110,42 +113,3 @@ def _private_texts(value: Any, *, is_private: bool) -> Iterator[str]:
                 yield from _private_texts(one, is_private=is_private)
         case str() if is_private:
             yield value
-
-
-def _forms(text: str) -> Iterator[str]:
-    """The text as others write it, and the bytes that it may stand for as hex and as base64, whole and, of a key pair,
-    the seed alone."""
-    if len(text) < SHORTEST:
-        return
-    yield from _written(text)
-    for raw in {*_bytes_of(text)}:
-        for part in (raw, raw[:32]):
-            if len(part) >= 16:
-                yield from (part.hex(), part.hex().upper())
-                yield from (
-                    base64.b64encode(part).decode().rstrip("="),
-                    base64.urlsafe_b64encode(part).decode().rstrip("="),
-                )
-        if len(raw) >= 32:
-            yield base64.b64encode(raw[:30]).decode()  # with which seed and pair begin, however they go on
-
-
-def _written(text: str) -> Iterator[str]:
-    """As it is, in JSON of either kind, in a URL, in Python's own form, and as its bytes: a line of a log, or an error,
-    is seldom the bare text."""
-    for one in dict.fromkeys((text, unquote(text))):
-        if len(one) < SHORTEST:
-            continue
-        once = {one, json.dumps(one)[1:-1], json.dumps(one, ensure_ascii=False)[1:-1], repr(one)[1:-1]}
-        yield from once
-        yield from (json.dumps(said, ensure_ascii=False)[1:-1] for said in once)  # and that in a line of JSON
-        data = one.encode(errors="surrogatepass")
-        yield from (quote(data, safe=""), quote(data), data.hex(), data.hex().upper())
-        yield base64.b64encode(data).decode().rstrip("=")
-
-
-def _bytes_of(text: str) -> Iterator[bytes]:
-    with contextlib.suppress(ValueError):
-        yield bytes.fromhex(text)
-    with contextlib.suppress(ValueError):
-        yield base64.b64decode(text, validate=True)

@@ -34,7 +34,7 @@ from dchat.handover.words import (
     send,
 )
 from dchat.home.home import Home
-from dchat.home.sockets import PATH_BYTES_MAX, fits, place_for, remove_socket
+from dchat.home.sockets import PATH_BYTES_MAX, fits, own_socket, remove_socket
 
 FLAG: Final = "--takeover"
 NEXT, AFTER_NEXT = 1, 2  # heights from the one that was saved just now
@@ -78,8 +78,8 @@ class HandOver:
             log.warning("no process can take over: the home's path is too long", path=str(path), allowed=PATH_BYTES_MAX)
             return
         try:
-            with place_for(path):
-                self._server = await asyncio.start_unix_server(self._accept, str(path), limit=LINE_BYTES_MAX)
+            made = own_socket(path)
+            self._server = await asyncio.start_unix_server(self._accept, sock=made, limit=LINE_BYTES_MAX)
         except OSError as error:
             log.warning("no process can take over", reason=str(error))
 

@@ -137,6 +137,11 @@ def test_only_one_process_at_a_time_makes_one(stopped: Stopped, tmp_path: Path) 
         fcntl.flock(file, fcntl.LOCK_EX)
         run(home, "backup", "--output", tmp_path / "x", code=1, said="another process makes a backup")
     run(home, "backup", "--output", f"{tmp_path}/kept/", said="backed up height")
+    (tmp_path / "taken").write_bytes(b"another's")
+    draws = run(home, "backup", "--output", tmp_path / "taken", code=1, said="never overwritten").output
+    assert "wrote" not in draws, "it is said before anything is written"
+    told = run(home, "backup", "--output", tmp_path / "one", said="backed up height").output
+    assert f"writes one file, {tmp_path / 'one'}; a folder is named with / at its end" in told
     run(home, "backup", "--output", tmp_path / "none" / "x", code=1, said=f"{tmp_path / 'none'} is no folder")
     assert len(listed(home, "--at", tmp_path / "kept")) == 1
 

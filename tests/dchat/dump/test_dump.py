@@ -147,6 +147,47 @@ def test_a_home_at_rest_is_packed_too(tmp_path: Path) -> None:
         home, "debug", "bundle", "--output", "other.tar.gz", "--profile", "1h", code=2
     )
     assert not (home / "other.tar.gz").exists()
+    dumped = json.loads(dchat(home, "debug", "dump", "--output", "node.json"))
+    written = (home / "node.json").read_text()
+    assert (dumped["file"], dumped["bytes"]) == ("node.json", len(written.encode()))
+    assert set(dumped["told"]) == json.loads(written).keys() - {"made", "not_told"}
+    assert dumped["not_told"].keys() == json.loads(written)["not_told"].keys()
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        pytest.param(
+            f'[sql]\nconnection = "postgresql:/dchat:{PASSWORD}@db/dchat"\n[p2p]\nmax_inbound_peers = "many"\n',
+            "[p2p] max_inbound_peers", id="two options that cannot be used",
+        ),
+        pytest.param(
+            f'[sql]\nconnection = "postgresql://dchat:{PASSWORD}@db/dchat"\n[validator\n', "is not TOML", id="no TOML"
+        ),
+        pytest.param(
+            f'[tracing]\nendpoint = "http://me:{PASSWORD}@collector:4317"\n', "[tracing] endpoint", id="a URL with one"
+        ),
+        pytest.param(
+            f'[sql]\nconnection = "postgresql://dchat:{PASSWORD}@db/dchat"\n[sqll]\na = 1\n', "unknown section [sqll]",
+            id="an unknown section",
+        ),
+    ],
+)  # fmt: skip
+def test_a_home_with_faulty_options_is_packed_too(tmp_path: Path, options: str, why: str) -> None:
+    """For whom it is made: why the options cannot be used is said, and all else, and none of what is secret in them."""
+    network = make_network(tmp_path / "net", validators=1, ports=free_ports(1))
+    home = network.home_of(network.nodes[0])
+    (home / "validator-config.toml").write_text(options)
+    (home / "validator.log").write_text(f"no to {PASSWORD}\n")
+    said = dchat(home, "debug", "bundle", "--output", "node.tar.gz")
+    told, members = json.loads(said), members_of(home / "node.tar.gz")
+    assert why in told["not_told"]["config"]
+    assert "config.json" not in members
+    assert {"home.json", "sign_record.json", "versions.json", "log.txt"} <= set(members)
+    assert json.loads(members["manifest.json"])["not_told"]["config"] == told["not_told"]["config"]
+    shown = dchat(home, "debug", "dump")
+    assert why in json.loads(shown)["not_told"]["config"]
+    assert [text for text in (said, shown, *members.values()) if PASSWORD in text] == []
 
 
 @contextmanager

@@ -155,7 +155,8 @@ async def test_a_stopped_node_is_pruned_by_age_as_far_as_nothing_is_needed(
     assert first["dry_run"]
     assert first["blocks"]["first"] == 1
     assert first["blocks"]["gone"] > 0
-    assert first["kept_for"] in ("unbonding", "evidence")
+    # whichever reaches back furthest at the pace of this machine
+    assert first["kept_for"] in ("unbonding", "evidence", "restarts, and peers that are behind")
     assert json.loads(prune(root, "--older-than", "30d").output)["blocks"]["gone"] == 0
     with monkeypatch.context() as ahead:  # of the chain, by which ages count then
         ahead.setattr("dchat.cli.database.prune_command.time.time_ns", lambda: 4_000_000_000 * 10**9)
