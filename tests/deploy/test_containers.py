@@ -45,6 +45,8 @@ def test_the_image_has_what_a_node_needs_and_runs_it_as_nobody_in_particular() -
     assert [name for name in copied if not (ROOT / name).exists() or f"!{name}" not in let_through] == []
     packages = re.findall(r'"(\w+)\*"', (ROOT / "pyproject.toml").read_text().split("include = [")[1].split("]")[0])
     assert set(packages) <= set(copied)
+    assert "requirements-extras.lock" in copied, "a key at KMS or on a token could not sign: no package for it"
+    assert re.search(r"^ARG EXTRAS=yes$", text, re.MULTILINE)
     last = text.rpartition("\nFROM ")[2]
     assert re.search(r"^USER 10001:10001$", last, re.MULTILINE)
     assert 'HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 CMD ["dchat", "health"]' in last

@@ -162,3 +162,45 @@ async def test_nginx_limits_each_client_and_passes_on_nothing_that_it_says_of_it
         answers = await asyncio.gather(*(status() for _ in range(200)))
         assert 429 in answers, "20 a second, and 40 at once"
         assert set(answers) <= {200, 429, 503}
+
+
+NETS: Final = """
+{map}
+server {{
+    listen 127.0.0.1:{port};
+    set_real_ip_from 127.0.0.1;
+    real_ip_header X-Real-IP;
+    location / {{ return 200 $dchat_client; }}
+}}
+"""
+
+
+@pytest.mark.network
+async def test_nginx_counts_all_addresses_of_one_network_as_one_client(tmp_path: Path) -> None:
+    """Audit 80: those with a byte 10 in them, one in thirty, were clients of their own."""
+    nginx, port = await asyncio.to_thread(deb_tool, "nginx", "nginx"), free_ports(1)[0].http
+    (found,) = re.findall(r"^map \$binary_remote_addr .*?^}", CONF.read_text(), re.MULTILINE | re.DOTALL)
+    conf = tmp_path / "nets.conf"
+    conf.write_text(NETS.format(map=found, port=port))
+    (tmp_path / "nginx.conf").write_text(MAIN.format(folder=tmp_path, conf=conf))
+    words = ["-p", str(tmp_path), "-e", "stderr", "-c", str(tmp_path / "nginx.conf")]
+    process = await asyncio.create_subprocess_exec(str(nginx), *words, stderr=asyncio.subprocess.PIPE)
+    try:
+        async with asyncio.timeout(PATIENCE_S), aiohttp.ClientSession() as http:
+
+            async def client(address: str) -> bytes:
+                while True:
+                    try:
+                        async with http.get(f"http://127.0.0.1:{port}/", headers={"X-Real-IP": address}) as answer:
+                            return await answer.read()
+                    except aiohttp.ClientConnectorError:  # it does not listen yet
+                        await asyncio.sleep(0.05)
+
+            net = bytes.fromhex("20010db80a000001")
+            for address in ("2001:db8:a00:1::1", "2001:db8:a00:1::a", "2001:db8:a00:1:a0a:a0a:a0a:a0a"):
+                assert await client(address) == net, address
+            assert await client("2001:db8:a00:2::1") != net
+            assert await client("10.0.0.10") == bytes([10, 0, 0, 10])
+    finally:
+        process.terminate()
+        await asyncio.wait_for(process.wait(), 30)

@@ -50,6 +50,20 @@ def test_the_units_leave_little_exposed(unit: Path) -> None:
     assert f"{unit.name}`: {int(EXPOSURE_MAX) / 10}" in (DEPLOY / "README.md").read_text()
 
 
+def test_a_wrong_option_is_no_loop_of_restarts(tmp_path: Path) -> None:
+    """Audit 79: the codes that no restart mends count of the main process alone (systemd.service(5)), and a check
+    before it said them: ten starts of it, until systemd had enough. Who starts says them itself, and at once."""
+    text = (DEPLOY / "systemd" / "dchat-validator.service").read_text()
+    assert not re.findall(r"^Exec(?:StartPre|Condition)=", text, re.MULTILINE)
+    (codes,) = re.findall(r"^RestartPreventExitStatus=(.*)$", text, re.MULTILINE)
+    home, _ = make_home(tmp_path / "net")
+    (home / "validator-config.toml").write_text("[network]\nmax_pears = 7\n")
+    command = [sys.executable, "-m", "dchat", "--home", str(home), "validator"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=START_S, check=False)
+    assert "max_pears" in done.stderr
+    assert str(done.returncode) in codes.split()
+
+
 def test_the_timer_comes_each_night() -> None:
     (said,) = re.findall(r"^OnCalendar=(.*)$", (DEPLOY / "systemd" / "dchat-backup.timer").read_text(), re.MULTILINE)
     assert "Next elapse:" in analyze("calendar", said)
