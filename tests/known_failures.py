@@ -200,6 +200,34 @@ AUDIT = (
     Row("audit 70", "a web page of anybody sends transactions through a node on this machine"),
     Row("audit 71", "behind a reverse proxy one client keeps all others out"),
     Row("audit 72", "an offered snapshot empties an application that has blocks"),
+    Row("audit 73", "a signer that is given a running node's key and record by their names signs beside it"),
+    Row(
+        "audit 74",
+        "a record of signing that is a link is replaced, and what it led to stays old for who comes by it",
+    ),
+    Row("audit 75", "in a cluster no first start comes to be without an empty record of signing written by hand"),
+    Row("audit 76", "a start in a cluster writes the secret's old consensus key over the one that came after it"),
+    Row(
+        "audit 77",
+        "a record of signing written by hand, as a page says, lets a later round of the height be signed twice",
+    ),
+    Row("audit 78", "a browser's questions before it asks are answered without end where an origin is allowed"),
+    Row("audit 79", "a wrong option is started again and again under systemd"),
+    Row("audit 80", "behind nginx one in thirty addresses of an IPv6 network is a client of its own"),
+    Row("audit 81", "a renewed TLS key under a passphrase holds a validator at a terminal until somebody types"),
+    Row("audit 82", "a disk that is full twice ends the audit log, and with it all administration, for good"),
+    Row(
+        "audit 83",
+        "of many nodes that are looked at one ends the command, or holds it for half an hour, by its answers",
+    ),
+    Row("audit 84", "a Prometheus with its usual interval of a minute never tells that a validator is down"),
+    Row("audit 85", "a validator ends the signer by a height near the end of numbers, or fills its disk with refusals"),
+    Row(
+        "audit 86",
+        "a genesis is another than the one that was vouched for: it changed meanwhile, or a name spoke for us",
+    ),
+    Row("audit 87", "a long line of the log holds the loop: what looks for passwords in it takes by the square of it"),
+    Row("audit 88", "who asks what is kept of him is told the first hundred rows of each list, as if they were all"),
 )
 
 # Public reports of other systems that were tried here, and happened here too.

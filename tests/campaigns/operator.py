@@ -2,11 +2,11 @@
 
 Where this user may, each machine is a network namespace. Four begin a chain by a ceremony, and start; a Prometheus on
 one of them has data for every query of every dashboard; a fifth joins and becomes a validator; its databases are
-brought back from a backup, and it changes both its keys; all five are handed over to new processes and cross an
-upgrade that they voted for. What is typed is what the pages say, but for texts that wait for days (QUICKER). It fails
-where a page says otherwise than what happens, where anybody signed twice, and where two nodes had two app hashes at
-one height. At its end it prints what was done, section by section; with --write that table goes into
-docs/operators/README.md.
+brought back from a backup, and once it votes again it changes both its keys; all five are handed over to new processes
+and cross an upgrade that they voted for. What is typed is what the pages say, but for texts that wait for days
+(QUICKER). It fails where a page says otherwise than what happens, where anybody signed twice, where two nodes had two
+app hashes at one height, and where the key that was changed did not vote before the next one did. At its end it prints
+what was done, section by section; with --write that, and how it ended, goes into docs/operators/README.md.
 
     scripts/campaign operator [--write]
 """
@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import Final
 
 from tests.campaigns.harness import CampaignFailed, folder_of, run_campaign, say
-from tests.campaigns.logs import double_signatures, signatures
+from tests.campaigns.logs import double_signatures
 from tests.support.docs.machines import Machine, Part, World, world
 from tests.support.docs.pages import BEGUN, CHANGED, DOCS
+from tests.support.docs.votes import change_of_key, until_it_votes
 from tests.support.interop.tools import deb_tool
 from tests.support.upgrade.builds import SPRING, make_build
 
@@ -40,7 +41,9 @@ QUICKER: Final = {
     "+ 57600": f"+ {LATER_BLOCKS}",
 }
 ASKED_FOR_S: Final = 1_200.0  # until the upgrade's height
+LISTENS_S: Final = 600.0  # ten blocks after a restore, and what a busy machine adds
 PAGE: Final = DOCS / "operators" / "README.md"
+WRITTEN: Final = "\n## What one run typed\n\n"
 HEAD: Final = "| page | section | commands | seconds | as it says |\n|---|---|---|---|---|\n"
 
 
@@ -62,7 +65,8 @@ def votes_lacking(machines: World) -> dict[str, int]:
     return {row["moniker"]: int(row["signing"]["missed_total"]) for row in told["validators"]}
 
 
-def walk(machines: World, prometheus: Path, build: Path) -> None:
+def walk(machines: World, prometheus: Path, build: Path) -> int:
+    """The height from which epsilon's first key was seen to vote after its restore."""
     began = time.monotonic()
 
     def carry_out(page: str) -> None:
@@ -75,7 +79,11 @@ def walk(machines: World, prometheus: Path, build: Path) -> None:
             dashboards(machines, prometheus)
     for machine in machines.machines.values():
         shutil.copy(build, machine.folder / "dchat-spring")
+    again = 0
     for page in CHANGED:
+        if page == "keys.md":
+            again = until_it_votes(machines.machines["epsilon"], machines.machines["alpha"], timeout_s=LISTENS_S)
+            say(f"{time.monotonic() - began:.0f} s: epsilon votes again since its restore, at height {again}")
         before = votes_lacking(machines)
         carry_out(page)
         after = votes_lacking(machines)
@@ -87,6 +95,7 @@ def walk(machines: World, prometheus: Path, build: Path) -> None:
     for name, machine in machines.machines.items():
         if "becoming the upgrade binary" not in machine.log:
             raise CampaignFailed(f"{name} did not start the new build: {machine.log[-2_000:]}")
+    return again
 
 
 def app_hashes(machine: Machine) -> dict[int, str]:
@@ -101,7 +110,7 @@ def app_hashes(machine: Machine) -> dict[int, str]:
     return found
 
 
-def agreed(machines: World) -> None:
+def agreed(machines: World) -> str:
     """That all came to one app hash at each height that they executed. Raises CampaignFailed."""
     told = {name: app_hashes(machine) for name, machine in machines.machines.items()}
     count: Counter[int] = Counter(height for of_one in told.values() for height in of_one)
@@ -110,20 +119,22 @@ def agreed(machines: World) -> None:
         if len(said) != 1:
             raise CampaignFailed(f"height {height}: {[(name, of_one.get(height)) for name, of_one in told.items()]}")
     by_all = sum(many == len(told) for many in count.values())
-    say(f"{len(count)} heights, {by_all} of them in the logs of all {len(told)}: one app hash at each")
+    return f"one app hash at each of {len(count)} heights ({by_all} of them in all five logs)"
 
 
-def rotated(machines: World) -> None:
-    """That the retired key's last vote is before the next one's first. Raises CampaignFailed."""
-    epsilon = machines.machines["epsilon"].home
-    retired = [json.loads(file.read_text())["address"].lower() for file in (epsilon / "config/retired").iterdir()]
-    now = machines.names.known["next-address"].lower()
-    heights: dict[str, list[int]] = {}
-    for (_, who, height, _), _signature in signatures(machines.machines["alpha"].home):
-        heights.setdefault(who, []).append(height)
-    if len(retired) != 1 or max(heights[retired[0]]) >= min(heights[now]):
-        raise CampaignFailed(f"{retired} signed at {heights.get(retired[0], [])[-3:]}, {now} from {heights[now][:3]}")
-    say(f"epsilon's first key signed up to {max(heights[retired[0]])}, its second from {min(heights[now])} on")
+def rotated(machines: World, again: int) -> str:
+    """That epsilon's first key voted from `again` on, and its next one after all that it signed. Raises
+    CampaignFailed."""
+    try:
+        last, first = change_of_key(machines.machines["epsilon"], machines.machines["alpha"])
+    except AssertionError as error:
+        raise CampaignFailed(str(error)) from None
+    if last < again:
+        raise CampaignFailed(f"epsilon's first key signed up to {last}, and was seen to vote at {again}")
+    return (
+        f"After its restore\n`epsilon` voted again from height {again} on; by the log of `alpha` its first key signed "
+        f"votes up to height {last}, its second from {first} on."
+    )
 
 
 def loud(machines: World) -> None:
@@ -148,13 +159,9 @@ def table(parts: list[Part]) -> str:
 
 
 def write(told: str) -> None:
-    """Puts the table in the place of the one in the page, or below it where there is none yet."""
-    before, is_there, rest = PAGE.read_text().partition(HEAD)
-    if not is_there:
-        PAGE.write_text(f"{before}\n## What one run typed\n\n{told}")
-        return
-    _, blank, after = rest.partition("\n\n")
-    PAGE.write_text(f"{before}{told}{blank[:1]}{after}")
+    """Puts the table, and what follows it, in the place of the one in the page, or at its end where there is none."""
+    before, is_there, _ = PAGE.read_text().partition(HEAD)
+    PAGE.write_text(f"{before}{'' if is_there else WRITTEN}{told}")
 
 
 async def main(options: argparse.Namespace) -> None:
@@ -165,7 +172,7 @@ async def main(options: argparse.Namespace) -> None:
         with world(folder / "machines", NAMES, each=4, options=OPTIONS, quicker=QUICKER) as machines:
             machines.asked_for_s = ASKED_FOR_S
             try:
-                await asyncio.to_thread(walk, machines, prometheus, build)
+                again = await asyncio.to_thread(walk, machines, prometheus, build)
             finally:
                 say(table(machines.parts))
             homes = [machine.home for machine in machines.machines.values()]
@@ -173,11 +180,11 @@ async def main(options: argparse.Namespace) -> None:
         slots, twice = double_signatures(homes)
         if twice:
             raise CampaignFailed(f"signed twice: {twice}")
-        say(f"{slots} signatures of {len(NAMES)} validators, none twice")
-        agreed(machines)
-        rotated(machines)
+        signed = f"It ended with {slots:,} signatures of five validators, none twice, and"
+        ended = f"{signed} {agreed(machines)}. {rotated(machines, again)}\n"
+        say(ended)
     if options.write:
-        write(table(machines.parts))
+        write(f"{table(machines.parts)}\n{ended}")
 
 
 if __name__ == "__main__":

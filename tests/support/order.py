@@ -20,6 +20,7 @@ LONGEST: Final = (
     "tests/campaigns/test_runbooks.py",
     "tests/dchat/doors/test_openapi.py",
     "tests/dchat/cli/test_ceremony.py",
+    "tests/dchat/cli/test_one_machine.py",
     "tests/dchat/handover/test_kills.py",
     "tests/test_contributing.py",
     "tests/chain/currency/test_life.py",

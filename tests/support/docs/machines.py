@@ -36,7 +36,7 @@ AGAIN_S: Final = 0.5
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#{1,3} (.+)$", re.MULTILINE)
 _TYPED = re.compile(r"^([a-z]+)\$ (.*)$")
-_ASKS = ("dchat query", "dchat status", "dchat health", "dchat upgrade status", "grep ")
+_ASKS = ("dchat query", "dchat status", "dchat health", "dchat network peer", "dchat upgrade status", "grep ")
 _SCP = """#!/bin/sh
 for last; do :; done
 while [ $# -gt 1 ]; do

@@ -154,13 +154,16 @@ class Page:
         if program == "cat" and rest[0] == ">":
             Path(rest[1]).write_text(self.filled(typed.text))
             return True, ""
+        if program == "chmod":
+            Path(rest[1]).chmod(int(rest[0], 8))
+            return True, ""
         if program == "python" and not rest:
             printed = io.StringIO()
             with contextlib.redirect_stdout(printed), recorded(self.done.shown):
                 code = compile(self.filled(typed.text), str(typed), "exec")
                 exec(code, {"__name__": "__main__"})  # noqa: S102  # our own pages
             return True, printed.getvalue()
-        assert program == NETWORK, f"examples type dchat, curl, cat > FILE <<EOF and python <<EOF, not {program}"
+        assert program == NETWORK, f"examples type dchat, curl, chmod, cat > FILE <<EOF, python <<EOF, not {program}"
         return True, typed.shown
 
     def _dchat(self, typed: Typed, words: tuple[str, ...]) -> tuple[bool, str]:
