@@ -64,10 +64,17 @@ class RoundRecord:
 
 @dataclass(slots=True)
 class Lag:
-    """The loop was held, or the process was not run, for `ms`, until `until_ms`."""
+    """The loop was held for `ms`, until `until_ms`; for not_run_ms of these the whole process was not run. None: of a
+    record that was kept before that was known."""
 
     until_ms: int
     ms: int
+    not_run_ms: int | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """The process did not run for most of it."""
+        return self.not_run_ms is not None and 10 * self.not_run_ms >= 7 * self.ms
 
 
 @dataclass(slots=True)

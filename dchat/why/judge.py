@@ -8,12 +8,12 @@ while the loop is held nothing is heard and no disk answers; whose peers are sil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from dchat.why.form import HeightRecord, OwnMessage, RoundRecord
+from dchat.why.form import HeightRecord, Lag, OwnMessage, RoundRecord
 
 Find = Callable[[int], HeightRecord | None]
 
@@ -162,9 +162,12 @@ def _causes(record: HeightRecord, find: Find) -> list[Found]:
         says = f"this node was started anew in the middle of it, {_ago(record, before)} after its last block before"
         return [Found(Cause.NOT_RUNNING, says)]
     age_ms = record.began_at - record.started_at
-    if age_ms < YOUNG_MS and _was_started_anew(record, find) and not list(_kept_by(record, before)):
+    was_kept = any(_kept_by(record, before))
+    if age_ms < YOUNG_MS and _was_started_anew(record, find) and not was_kept:
         says = f"this node had been started {seconds(max(0, age_ms))} before, and was not in step with the others yet"
         return [Found(Cause.NOT_RUNNING, says)]
+    if not was_kept and found[0].cause in (*LEFT_OVER, Cause.PARTITION) and (lately := _kept_lately(record, find)):
+        return [*lately, Found(Cause.CATCHING_UP, "it was not in step with the others again yet")]
     if found[0].cause is Cause.UNKNOWN and record.how == "synced":
         return [Found(Cause.CATCHING_UP, "it was catching up: the block came to it decided")]
     return found
@@ -198,6 +201,16 @@ def _while_away(record: HeightRecord, find: Find) -> list[Found]:
     return [*(Found(one.cause, f"at height {root.height}: {one.says}") for one in roots), behind]
 
 
+def _kept_lately(record: HeightRecord, find: Find) -> list[Found]:
+    """What kept us in the last heights, of the latest in which anything did: one that is held while it writes a block
+    misses the next, or the one after that."""
+    for height in range(record.height - 1, record.height - 1 - YOUNG_HEIGHTS, -1):
+        one = find(height)
+        if one is not None and (kept := sorted(_kept_by(one, find(height - 1)), key=lambda found: -found[0])):
+            return [Found(found.cause, f"at height {height}: {found.says}") for _, found in kept]
+    return []
+
+
 def _ago(record: HeightRecord, before: HeightRecord) -> str:
     return seconds(max(0, record.started_at - before.saved_at))
 
@@ -207,11 +220,7 @@ def _of_rounds(record: HeightRecord, before: HeightRecord | None) -> list[Found]
     if refused := [one for one in record.own if one.refused and not _waited_for_signer(one)]:
         return [Found(Cause.SIGNER_REFUSED, f"its signer refused: it {refused[0].refused}")]
     kept = sorted(_kept_by(record, before), key=lambda one: -one[0])
-    if kept:
-        return [found for _, found in kept]
-    if said := list(_of_proposals(record)):
-        return said
-    return [_left_over(record)]
+    return [found for _, found in kept] or list(_of_proposals(record)) or [_left_over(record)]
 
 
 def _waited_for_signer(own: OwnMessage) -> bool:
@@ -231,16 +240,18 @@ def _kept_by(record: HeightRecord, before: HeightRecord | None) -> Iterator[tupl
     """(for how many milliseconds, by what), each that is long enough to have kept us."""
     least, end = _least_ms(record), _end_ms(record)
     disk_ms = max((_disk_ms(record, own, end) for own in record.own), default=0)
-    applied_ms = before.apply_ms - sum(lag.ms for lag in before.lags) if before is not None else 0
-    lag_ms = _lag_ms(record)
+    applied_ms = 0
+    if before is not None:
+        applied_ms = before.apply_ms - _held_within(before, before.decided_ms or 0, before.apply_ms)
+    lag = _lag(record)
+    lag_ms = lag.ms if lag is not None else 0
     if disk_ms >= least:
         yield disk_ms, Found(Cause.SLOW_DISK, f"its disk took {seconds(disk_ms)} to make its own message durable")
     if applied_ms >= least:
         says = f"it took {seconds(applied_ms)} to write the block before"
         yield applied_ms, Found(Cause.SLOW_DISK, says)
-    if lag_ms >= least:
-        says = f"this process did not run, or its loop was held, for {seconds(lag_ms)} at once"
-        yield lag_ms, Found(Cause.OVERLOADED, says)
+    if lag is not None and lag_ms >= least:
+        yield lag_ms, Found(Cause.OVERLOADED, f"{_what_was_held(lag)} for {seconds(lag_ms)} at once")
     away = [own for own in record.own if own.is_away]
     signer_ms = max((own.signer_ms if own.signer_ms is not None else end - own.asked_ms for own in away), default=0)
     signer_ms -= lag_ms
@@ -264,20 +275,30 @@ def _built_ms(record: HeightRecord) -> int:
     return max((own.asked_ms - began[own.round] for own in asked), default=0)
 
 
+def _what_was_held(lag: Lag) -> str:
+    if lag.not_run_ms is None:
+        return "this process did not run, or its loop was held,"
+    return "this process did not run" if lag.is_whole else "its loop was held"
+
+
 def _disk_ms(record: HeightRecord, own: OwnMessage, end: int) -> int:
-    """Of one message, without what only the loop's lag made of it."""
+    """Of one message, without what only the loop's lag, or a process that did not run, made of it."""
     if own.refused or (own.is_away and own.signer_ms is None):
         return 0
     took = own.took_ms if own.took_ms is not None else max(0, end - own.asked_ms)
     began = own.asked_ms + (own.signer_ms or 0)
     waited = took - (own.signer_ms or 0)
-    return max(own.disk_ms, waited - _held_within(record, began, waited))
+    by_disk = own.disk_ms - min(
+        own.disk_ms, _held_within(record, began, waited, [lag for lag in record.lags if lag.is_whole])
+    )
+    return max(by_disk, waited - _held_within(record, began, waited))
 
 
-def _held_within(record: HeightRecord, from_ms: int, for_ms: int) -> int:
-    """How long the loop was held in that time."""
+def _held_within(record: HeightRecord, from_ms: int, for_ms: int, lags: Iterable[Lag] | None = None) -> int:
+    """How long the loop was held in that time; lags: by these alone."""
     end = from_ms + for_ms
-    return sum(max(0, min(end, lag.until_ms) - max(from_ms, lag.until_ms - lag.ms)) for lag in record.lags)
+    held = record.lags if lags is None else lags
+    return sum(max(0, min(end, lag.until_ms) - max(from_ms, lag.until_ms - lag.ms)) for lag in held)
 
 
 def _signed_within(record: HeightRecord, from_ms: int, for_ms: int, end_ms: int) -> int:
@@ -291,9 +312,9 @@ def _signed_within(record: HeightRecord, from_ms: int, for_ms: int, end_ms: int)
     return 0 if waited < _least_ms(record) else waited
 
 
-def _lag_ms(record: HeightRecord) -> int:
+def _lag(record: HeightRecord) -> Lag | None:
     """The longest that is not our own disk's, waited for in place."""
-    longest = 0
+    longest = None
     for lag in record.lags:
         by_disk = max(
             (
@@ -303,8 +324,8 @@ def _lag_ms(record: HeightRecord) -> int:
             ),
             default=0,
         )
-        if 10 * by_disk < 7 * lag.ms:
-            longest = max(longest, lag.ms)
+        if (lag.is_whole or 10 * by_disk < 7 * lag.ms) and (longest is None or lag.ms > longest.ms):
+            longest = lag
     return longest
 
 

@@ -163,14 +163,15 @@ class Recorder:
         if elapsed.step not in (Step.NEW_HEIGHT, Step.NEW_ROUND) and name not in running.rounds[-1].timed_out:
             running.rounds[-1].timed_out.append(name)
 
-    def late(self, seconds: float) -> None:
-        """Called some twenty times a second; the loop was so late this time."""
+    def late(self, late_s: float, not_run_s: float) -> None:
+        """Called some twenty times a second; the loop was so late this time, and not run at all for so much of it."""
         running, now_ns = self._now, self._clock.monotonic_ns()
         if running is None:
             return
-        ms = int(seconds * 1_000)
+        ms = int(late_s * 1_000)
         if ms >= LAG_MS:
-            running.lags = sorted([*running.lags, Lag(running.ms(now_ns), ms)], key=lambda lag: -lag.ms)[:LAGS_MAX]
+            lag = Lag(running.ms(now_ns), ms, int(not_run_s * 1_000))
+            running.lags = sorted([*running.lags, lag], key=lambda one: -one.ms)[:LAGS_MAX]
         peers = self._around.peers()
         running.peers_min = min(running.peers_min, peers)
         if running.began_ns and now_ns - running.heard_ns < FIRST_MS * NS_PER_MS:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import threading
+import time
+
+import pytest
 
 from dchat.doors.metrics.exposition import Registry
-from dchat.doors.metrics.loop_lag import RECENT_TICKS, LoopLag
+from dchat.doors.metrics.loop_lag import RECENT_TICKS, TICK_S, LoopLag, Pulse
 
 
 def sample(registry: Registry, name: str) -> float:
@@ -45,3 +49,32 @@ async def test_it_runs_hears_collections_and_leaves_nothing_behind() -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await task
     assert gc.callbacks == before
+
+
+async def test_a_loop_that_is_held_is_told_from_a_process_that_is_not_run() -> None:
+    lag = LoopLag(Registry())
+    told: list[tuple[float, float]] = []
+    lag.on_late = lambda late_s, not_run_s: told.append((late_s, not_run_s))
+    task = asyncio.create_task(lag.run())
+    deadline = time.monotonic() + 60
+    while not any(late_s > 0.3 and 2 * not_run_s < late_s for late_s, not_run_s in told):
+        assert time.monotonic() < deadline, told
+        await asyncio.sleep(0.01)
+        time.sleep(0.5)  # noqa: ASYNC251  # what is shown is the hold itself; threads go on
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert not [thread for thread in threading.enumerate() if thread.name == "pulse"]
+
+
+def test_a_process_that_was_not_run_is_noted_before_and_after_the_thread_woke() -> None:
+    now = 100.0
+    pulse = Pulse(now=lambda: now)
+    now = 102.0
+    assert pulse.not_run_s(2.0) == pytest.approx(2.0 - TICK_S)  # the loop came first
+    assert pulse.not_run_s(0.5) == 0.5
+    pulse.beat()
+    assert pulse.not_run_s(2.0) == pytest.approx(2.0 - TICK_S)
+    now = 102.0 + TICK_S
+    pulse.beat()
+    assert pulse.not_run_s(TICK_S / 2) == 0.0

@@ -61,7 +61,7 @@ def test_a_process_that_was_held_says_so(network: Network) -> None:
         heights = range(before - 1, until_higher(home, before))
         held = [answer for answer in (why(str(height), "--home", home)[1] for height in heights) if answer["missed"]]
     first = next(answer for answer in held if answer["cause"] == "overloaded")
-    assert "did not run, or its loop was held" in first["why"]
+    assert "this process did not run for " in first["why"]
     code, told = why(str(first["height"]), "--url", url)
     assert (code, told["cause"], told["record"]) == (0, first["cause"], first["record"])
     processes.stop(network, (node,))

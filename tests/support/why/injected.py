@@ -26,7 +26,7 @@ from consensus.simulation.home import DATA
 from consensus.simulation.loop import VirtualLoop
 from consensus.system.tasks import Faults
 from dchat.doors.metrics.exposition import Registry
-from dchat.doors.metrics.loop_lag import LoopLag
+from dchat.doors.metrics.loop_lag import LoopLag, Pulse
 from dchat.simulation.cluster import Cluster, _Errors
 from dchat.simulation.load import CHAIN_ID, operator
 from dchat.simulation.node import SimNode
@@ -70,6 +70,16 @@ class SimDoor(SignerDoor):
         self.changed.set()
 
 
+class SimPulse(Pulse):
+    """Nothing but a stall of the whole process holds a simulated loop."""
+
+    def start(self) -> None:
+        pass
+
+    def not_run_s(self, seconds: float) -> float:
+        return seconds
+
+
 @dataclass
 class Scene:
     """Four validators; `ours` is the one that is asked."""
@@ -107,7 +117,7 @@ class Scene:
         driver.add_saved_listener(skew)
         driver.add_round_listener(recorder)
         driver.add_saved_listener(recorder)
-        lag = LoopLag(Registry(), now=self.loop.time)
+        lag = LoopLag(Registry(), now=self.loop.time, pulse=SimPulse())
         lag.on_late = recorder.late
         parts.tasks.side("loop lag", lag.run)
 
