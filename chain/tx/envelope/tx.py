@@ -49,9 +49,6 @@ from proto.dchat.v1 import tx_pb2 as pb
 SIGN_DOMAIN: Final = b"dchat/tx/v1"
 
 TX_BYTES_MAX: Final = 65_536  # the largest message with room to spare, and one part of a block
-ORDINARY_BYTES_MAX: Final = (
-    1_024  # three times what an ordinary payment has: nothing longer is held against its pattern
-)
 BODY_AT_MAX: Final = 4  # a length of TX_BYTES_MAX has three bytes
 LANE_TAG: Final = 0x10
 TX_BYTES_MIN: Final = 128  # an address of 20, a key of 32, a signature of 64 and their fields: the shortest has more
@@ -181,7 +178,7 @@ def lane_shown(raw: bytes) -> str:
 
 def decode(raw: bytes) -> Tx:
     """Raises a TxError of codespace `tx` for anything but a well-formed transaction."""
-    if len(raw) <= ORDINARY_BYTES_MAX:
+    if len(raw) <= TX_BYTES_MAX:
         ordinary = read_ordinary(raw)
         if ordinary is not None and (tx := _of_ordinary(raw, ordinary)) is not None:
             return tx
@@ -191,24 +188,29 @@ def decode(raw: bytes) -> Tx:
 def _of_ordinary(raw: bytes, ordinary: Ordinary) -> Tx | None:
     """None: something is wrong with it, and `decode_by_schema` says what."""
     (
-        body, chain_id, recipient, amount, address, policy_key, sequence_key, sequence, gas_limit, fee, expiry_height,
+        body, chain_id, to, number, text, address, policy_key, sequence_key, sequence, gas_limit, fee, expiry_height,
         public_key, signature,
     ) = ordinary  # fmt: skip
     policy = POLICY_ED25519 + policy_key if policy_key else None
-    least = gas.GAS_TRANSACTION + gas.GAS_BYTE * len(raw) + gas.GAS_SIGNATURE + gas.GAS_MESSAGE
+    message: Message
+    if text:
+        lane, cost, message = LANE_CHAT, gas.GAS_POST, _new(PostMessage, (address, to, text, number, 0, 0, b"", ()))
+    else:
+        lane, cost, message = LANE_CURRENCY, gas.GAS_MESSAGE, _new(Payment, (address, to, number))
+    least = gas.GAS_TRANSACTION + gas.GAS_BYTE * len(raw) + gas.GAS_SIGNATURE + cost
     if gas_limit < least or (policy is not None and policy_address(policy) != address):
         return None
     tx = Tx()
     tx.raw, tx.body = raw, body
     tx.replay_id, tx.sign_hash = sha256(body), sign_hash(body)
     tx.verified, tx.facts, tx.held = False, None, 0
-    tx.chain_id, tx.lane, tx.fee = chain_id.decode("ascii"), LANE_CURRENCY, fee
+    tx.chain_id, tx.lane, tx.fee = chain_id.decode("ascii"), lane, fee
     tx.gas_limit, tx.expiry_height, tx.unordered = gas_limit, expiry_height, False
     tx.signers = (_new(SignerEntry, (address, policy, sequence_key, sequence)),)
-    tx.touches = (TOUCHED_ACCOUNT + address,)
+    tx.touches = (TOUCHES[lane] + address,)
     tx.fee_payer, tx.payer, tx.fee_granter = 0, address, b""
     tx.signatures = ((0, public_key, signature),)
-    tx.messages, tx.parts, tx.key_types = (_new(Payment, (address, recipient, amount)),), 0, ()
+    tx.messages, tx.parts, tx.key_types = (message,), 0, ()
     tx.intrinsic_gas = least
     return tx
 
