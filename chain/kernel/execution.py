@@ -124,8 +124,8 @@ class Executor:
 
         Raises: TxError, as the ante part does.
         """
-        way = self._short.get(tx.lane)
-        if way is None or (done := way(self.block.get, tx)) is None:
+        way, ctx = self._short.get(tx.lane), self._ctx
+        if way is None or (done := way(self.block.get, tx, ctx.height, ctx.time_ns)) is None:
             return None
         self._allow(tx)
         self._signatures.require(tx)

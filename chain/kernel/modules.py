@@ -46,7 +46,7 @@ Ante: TypeAlias = Callable[[Context, Tx], None]
 Settle: TypeAlias = Callable[[Branch, Tx, bytes, int, bool], None]
 # What a transaction's ante part writes, what its one message writes then, its leg and its event.
 Short: TypeAlias = tuple[dict[bytes, Any], dict[bytes, Any], Leg, MakesEvent]
-ShortWay: TypeAlias = Callable[[Callable[[bytes], Any], Tx], Short | None]
+ShortWay: TypeAlias = Callable[[Callable[[bytes], Any], Tx, int, int], Short | None]  # reads; height, time_ns
 Step: TypeAlias = Callable[[BlockContext], Iterator[None] | None]  # yields, if at all, between two slices of work
 Invariants: TypeAlias = Callable[[Readable, Scan], Iterator[tuple[str, bool, str]]]
 

@@ -48,8 +48,9 @@ class Range:
     def __post_init__(self) -> None:
         if not 0 <= self.count <= COUNT_MAX or self.count.bit_count() != len(self.peaks):
             raise InvalidProof(f"a range of {self.count} items has {len(self.peaks)} peaks")
-        if any(len(peak) != HASH_BYTES for peak in self.peaks):
-            raise InvalidProof(f"a peak is not of {HASH_BYTES} bytes")
+        for peak in self.peaks:  # once a post: half of what `any` takes
+            if len(peak) != HASH_BYTES:
+                raise InvalidProof(f"a peak is not of {HASH_BYTES} bytes")
 
     def encode(self) -> bytes:
         """count (8 bytes, big-endian) ‖ peaks: the form that goes under the tree."""

@@ -245,7 +245,7 @@ class DchatApplication:
         self, tx: Tx, executor: Executor, get: Callable[[bytes], Any]
     ) -> list[tuple[bytes, type[PendingRecord], Any, Any]]:
         """What it changes of the records that its admission rests on. Raises TxError. Afterwards drop the branch."""
-        if (done := executor.short(tx)) is not None:
+        if tx.lane == LANE_CURRENCY and (done := executor.short(tx)) is not None:
             key, after = tx.touches[0], done[1]
             return [(key, PENDING[key[:2]], get(key), after[key])]
         writes = executor.ante(tx).branch.writes

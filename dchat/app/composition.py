@@ -16,6 +16,7 @@ from chain.chat.channels.pots import POT, PendingPot, PendingShare
 from chain.chat.channels.records import MEMBER
 from chain.chat.identities import machine as identities
 from chain.chat.ledger.records import IDENTITY, ChatParams, PendingIdentity, bytes_per_mgas
+from chain.chat.messages import ordinary as ordinary_posts
 from chain.currency import economy
 from chain.currency import machine as currency
 from chain.currency.economy import Economy
@@ -33,7 +34,7 @@ from chain.kernel.modules import BlockContext, Module, Modules
 from chain.tx import gas
 from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.codec import UINT64_MAX
-from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, Message, Payment
+from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, Message, Payment, PostMessage
 from chain.tx.messages.grants import INNER
 from chain.upgrade import module as upgrade
 from chain.upgrade.chain_record import CHAIN, ChainRecord
@@ -85,6 +86,7 @@ def compose() -> Modules:
                 chat.handlers(),
                 lane=LANE_CHAT,
                 ante=chat.ante,
+                short=(PostMessage, ordinary_posts.short),
                 end_block=(
                     lambda ctx: chat.end_block(ctx.branch, ctx.scan, ctx.height, ctx.block_gas_max),
                     chat.work_off,

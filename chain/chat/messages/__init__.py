@@ -1,3 +1,3 @@
 """Messages of the chat machine: posting, and the ranges that prove them."""
 
-__all__ = ["machine", "posts", "records"]
+__all__ = ["machine", "ordinary", "posts", "records"]

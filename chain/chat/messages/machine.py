@@ -71,24 +71,34 @@ def post_message(ctx: Context, message: PostMessage) -> Leg:
             expires_ns=expires_ns, epoch=epoch, content_hash=content_hash, attachments=attachments
         )  # fmt: skip
     append(ctx, channel, author, content, reply_to, more)
-    branch.emit(partial(_posted, channel_key, author, index))
+    branch.emit(partial(posted, channel_key, author, index))
     return Leg("post_message", 0, channel_key, index)
 
 
 def append(ctx: Context, channel: Channel, author: bytes, content: bytes, reply_to: int, more: bytes) -> int:
     """Put a message at the end of a channel's range. Returns its index."""
-    branch, key, index = ctx.branch, channel.id, channel.range.count
+    writes = appended(channel, author, content, reply_to, more, height=ctx.height, time_ns=ctx.time_ns)
+    for key, record in writes.items():
+        ctx.branch.set(key, record)
+    return channel.range.count
+
+
+def appended(
+    channel: Channel, author: bytes, content: bytes, reply_to: int, more: bytes, *, height: int, time_ns: int
+) -> dict[bytes, Any]:
+    """What a message at the end of a channel's range writes."""
+    key, index = channel.id, channel.range.count
     item = encode_message(
-        channel_id=key, index=index, author=author, content=content, reply_to=reply_to, height=ctx.height,
-        time_ns=ctx.time_ns, more=more,
+        channel_id=key, index=index, author=author, content=content, reply_to=reply_to, height=height,
+        time_ns=time_ns, more=more,
     )  # fmt: skip
     grown, nodes = channel.range.append((item,))
-    branch.set(message_key(key, index), item)
+    writes: dict[bytes, Any] = {message_key(key, index): item}
     for name, node in nodes.items():
         if name[0]:  # a leaf's hash is its message's, made anew when a path needs it: `node_reader`
-            branch.set(NODE + key + name, node)
-    branch.set(CHANNEL + key, channel.changed(member_count=channel.member_count, range=grown))
-    return index
+            writes[NODE + key + name] = node
+    writes[CHANNEL + key] = channel.changed(member_count=channel.member_count, range=grown)
+    return writes
 
 
 def _check_terms(ctx: Context, channel: Channel, author: bytes, membership: Membership) -> None:
@@ -124,7 +134,8 @@ def take_turn(ctx: Context, channel: Channel, author: bytes, role: int, slow_mod
     ctx.branch.set(key, membership._replace(last_post_ns=ctx.time_ns))
 
 
-def _posted(channel: bytes, author: bytes, index: int) -> Event:
+def posted(channel: bytes, author: bytes, index: int) -> Event:
+    """That a message is in a channel."""
     return Event.of("post_message", channel_id=channel.hex(), author=account(author), message_index=str(index))
 
 

@@ -28,7 +28,7 @@ _new: Final = tuple.__new__  # what a NamedTuple's constructor calls, without it
 def short_way(refused: frozenset[bytes]) -> ShortWay:
     """refused: as of `chain.currency.machine.payment_handler`."""
 
-    def short(get: Callable[[bytes], Any], tx: Tx) -> Short | None:
+    def short(get: Callable[[bytes], Any], tx: Tx, height: int, time_ns: int) -> Short | None:
         messages, signers, signatures = tx.messages, tx.signers, tx.signatures
         if len(messages) != 1 or len(signers) != 1 or len(signatures) != 1 or tx.unordered or tx.fee_granter:
             return None
