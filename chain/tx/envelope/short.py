@@ -21,37 +21,35 @@ POLICY_BYTES: Final = 36  # its policy of one key, likewise
 POST_TAG: Final = b"\x92\x01"
 SIGNATURE_ENTRY_BYTES: Final = 102  # of the envelope: its tag and length, the key, the signature
 
-# A length is one of 1 to 127, in a byte; a number a varint.
-_SIGNER: Final = (
+# A length is one of 1 to 127, in a byte; a number a varint. Each pattern is whole: what judges them reads constants.
+_PAYMENT: Final = re.compile(
+    rb"\x0a([\x80-\xff]?[\x01-\x7f])("  # of the envelope: the body
+    rb"\x0a([\x01-\x7f])([ -~]{1,50})\x10\x02"  # chain id; the currency lane
+    rb"\x1a([\x01-\x7f])\x0a([\x01-\x7f])\x0a\x14(.{20})\x12\x14(.{20})\x18([\x80-\xff]{0,7}[\x01-\x7f])"  # the payment
     rb"\x22([\x01-\x7f])\x0a\x14(.{20})(?:\x12\x22\x0a\x20(.{32}))?"  # the signer, perhaps its policy of one key
     rb"\x1a\x20(.{32})(?:\x20([\x80-\xff]{0,7}[\x01-\x7f]))?"  # its sequence, 0 left out
     rb"\x30([\x80-\xff]{0,7}[\x01-\x7f])"  # gas limit
-)
-_FEE: Final = rb"(?:\x38([\x80-\xff]{0,7}[\x01-\x7f]))?"
-_EXPIRY: Final = rb"(?:\x40([\x80-\xff]{0,7}[\x01-\x7f]))?"
-_SIGNATURE: Final = rb"\x12\x64\x12\x20(.{32})\x1a\x40(.{64})"  # of the envelope: signer 0's
-_CHAIN_ID: Final = rb"\x0a([\x01-\x7f])([ -~]{1,50})"
-_PAYMENT: Final = re.compile(
-    rb"\x0a([\x80-\xff]?[\x01-\x7f])("  # of the envelope: the body
-    + _CHAIN_ID
-    + rb"\x10\x02"  # the currency lane
-    rb"\x1a([\x01-\x7f])\x0a([\x01-\x7f])\x0a\x14(.{20})\x12\x14(.{20})\x18([\x80-\xff]{0,7}[\x01-\x7f])"
-    + _SIGNER
-    + _FEE
-    + _EXPIRY
-    + rb")"
-    + _SIGNATURE,
+    rb"(?:\x38([\x80-\xff]{0,7}[\x01-\x7f]))?"  # fee
+    rb"(?:\x40([\x80-\xff]{0,7}[\x01-\x7f]))?"  # expiry height
+    rb")\x12\x64\x12\x20(.{32})\x1a\x40(.{64})",  # of the envelope: signer 0's signature
     re.DOTALL | re.ASCII,
 ).fullmatch
 # A text has no bound that a pattern could count, so a post is matched before it and behind it.
 _BEFORE_TEXT: Final = re.compile(
-    rb"\x0a([\x80-\xff]{0,2}[\x01-\x7f])" + _CHAIN_ID + rb"\x10\x01"  # the chat lane
+    rb"\x0a([\x80-\xff]{0,2}[\x01-\x7f])"  # of the envelope: the body
+    rb"\x0a([\x01-\x7f])([ -~]{1,50})\x10\x01"  # chain id; the chat lane
     rb"\x1a([\x80-\xff]{0,2}[\x01-\x7f])\x92\x01([\x80-\xff]{0,2}[\x01-\x7f])"  # the message, in it the post
-    rb"\x0a\x14(.{20})\x12\x14(.{20})\x1a([\x80-\xff]{0,2}[\x01-\x7f])",
+    rb"\x0a\x14(.{20})\x12\x14(.{20})\x1a([\x80-\xff]{0,2}[\x01-\x7f])",  # author, channel, the text's length
     re.DOTALL | re.ASCII,
 ).match
 _BEHIND_TEXT: Final = re.compile(
-    rb"(?:\x20([\x80-\xff]{0,7}[\x01-\x7f]))?" + _SIGNER + _EXPIRY + _SIGNATURE, re.DOTALL | re.ASCII
+    rb"(?:\x20([\x80-\xff]{0,7}[\x01-\x7f]))?"  # what it replies to
+    rb"\x22([\x01-\x7f])\x0a\x14(.{20})(?:\x12\x22\x0a\x20(.{32}))?"  # from here on as a payment, without a fee
+    rb"\x1a\x20(.{32})(?:\x20([\x80-\xff]{0,7}[\x01-\x7f]))?"
+    rb"\x30([\x80-\xff]{0,7}[\x01-\x7f])"
+    rb"(?:\x40([\x80-\xff]{0,7}[\x01-\x7f]))?"
+    rb"\x12\x64\x12\x20(.{32})\x1a\x40(.{64})",
+    re.DOTALL | re.ASCII,
 ).fullmatch
 
 _new: Final = tuple.__new__  # what a NamedTuple's constructor calls, without its frame
