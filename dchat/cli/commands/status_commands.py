@@ -11,14 +11,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import aiohttp
 import click
 
 from consensus.formats.units import MIB
 from crypto import native
-from dchat.cli.terminal.ask import node_option, run, tls_options, tls_said
+from dchat.cli.terminal.ask import here, node_option, run, tls_options, tls_said
 from dchat.cli.terminal.base import Command, Exit, Refusal, home_root, own_node, show_json
 from dchat.cli.terminal.outcome import show_told
 from dchat.client.client import Client, quoted
@@ -36,14 +36,10 @@ READINESS = {name: name for name in ("ready", "connected_peers", "failing")} | {
 SYNC_INFO = ("sync_info", "SyncInfo")  # CometBFT's name, and the one that Cosmovisor 1.5 looks for
 
 
-ANY_HOST: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # where a door that listens everywhere is here
-
-
 def own_url(config: Config) -> str:
     """Of the HTTP door of the node with these options."""
-    host = ANY_HOST.get(config.http.host, config.http.host)
-    host = f"[{host}]" if ":" in host else host
-    return f"{'https' if config.tls.cert_file else 'http'}://{host}:{config.observability.health_port}"
+    scheme = "https" if config.tls.cert_file else "http"
+    return f"{scheme}://{here(config.http.host)}:{config.observability.health_port}"
 
 
 def _own_certificate(url: str) -> Path | None:
@@ -52,7 +48,8 @@ def _own_certificate(url: str) -> Path | None:
         config = own_node()
     except Refusal:
         return None
-    return home_root() / config.tls.cert_file if config.tls.cert_file and url.startswith(own_url(config)) else None
+    is_own = f"{url}/".startswith(f"{own_url(config)}/")
+    return home_root() / config.tls.cert_file if config.tls.cert_file and is_own else None
 
 
 def url_said(url: str) -> str:

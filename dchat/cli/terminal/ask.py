@@ -40,6 +40,7 @@ from dchat.home.accounts import Account, load_account
 from dchat.home.errors import IdentityError
 from dchat.home.identity import Identity
 
+_ANY_HOST = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # of a door that listens everywhere
 _HOST_PORT = re.compile(r"(?:\[[^\[\]/\s]+\]|[^\[\]:/\s]+):(\d{1,5})", re.ASCII)
 PORT_MAX = 65_535
 _TLS = "dchat.tls"  # what is said of it, in the context
@@ -145,7 +146,13 @@ def _own_certificate(addresses: str | Sequence[str]) -> Path | None:
 
 def _own_address(config: Config) -> str:
     host, _, port = config.grpc.listen_address.rpartition(":")
-    return f"{'127.0.0.1' if host in ('0.0.0.0', '', '[::]') else host}:{port}"
+    return f"{here(host.strip('[]'))}:{port}"
+
+
+def here(host: str) -> str:
+    """Where a door that listens at `host` is asked from this machine, as it stands in an address."""
+    found = _ANY_HOST.get(host, host)
+    return f"[{found}]" if ":" in found else found
 
 
 # The state after that block, as far back as the node keeps old states.

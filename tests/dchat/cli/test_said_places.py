@@ -65,3 +65,20 @@ def test_an_own_door_at_an_address_of_ipv6_is_asked_there(home: Path, command: s
         env = {"DCHAT_API_PORT": str(port), "DCHAT_API_HOST": host}
         told = CliRunner().invoke(dchat, ["--home", str(home), *command.split()], env=env)
     assert f"did not answer: ::1:{port}: Connection refused" in " ".join(told.output.split()), told.output
+
+
+@pytest.mark.parametrize(
+    ("listens", "asked"),
+    [("[::]", "[::1]"), ("[::1]", "[::1]"), ("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "127.0.0.1")],
+)
+def test_an_own_grpc_door_is_asked_where_it_listens(home: Path, listens: str, asked: str) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in asked else socket.AF_INET) as free:
+        try:
+            free.bind((asked.strip("[]"), 0))
+        except OSError as error:
+            pytest.skip(f"this machine has no IPv6: {error}")
+        port = free.getsockname()[1]
+        env = {"DCHAT_GRPC__LISTEN_ADDRESS": f"{listens}:{port}"}
+        told = CliRunner().invoke(dchat, ["--home", str(home), "query", "params"], env=env)
+    assert told.exit_code == 4, told.output
+    assert f"{asked}:{port}" in " ".join(told.output.split()), told.output
