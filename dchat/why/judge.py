@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from dchat.why.form import HeightRecord, Lag, OwnMessage, RoundRecord
 
@@ -22,6 +22,9 @@ CLOCK_OFF_MS: Final = 10_000  # as consensus/engine/skew.py tells of it
 YOUNG_HEIGHTS: Final = 4
 YOUNG_MS: Final = 10_000  # a process so young may still be behind
 LEAST_MS: Final = 150  # what took less kept nobody
+BEHIND_MS: Final = 500  # later than another height began, beside its block: more than a busy machine makes of it
+FALL_BACK_MAX: Final = 1_000  # heights that are looked back for where it fell behind
+ROOTS_MAX: Final = 3  # causes that are told of heights before
 
 
 class Cause(StrEnum):
@@ -166,6 +169,9 @@ def _causes(record: HeightRecord, find: Find) -> list[Found]:
     if age_ms < YOUNG_MS and _was_started_anew(record, find) and not was_kept:
         says = f"this node had been started {seconds(max(0, age_ms))} before, and was not in step with the others yet"
         return [Found(Cause.NOT_RUNNING, says)]
+    if (fall := _fall(record, find)) is not None and (kept := fall.told(record.height)):
+        says = f"it began this height {seconds(fall.behind_ms)} after the others"
+        return [*kept, Found(Cause.CATCHING_UP, says)]
     if not was_kept and found[0].cause in (*LEFT_OVER, Cause.PARTITION) and (lately := _kept_lately(record, find)):
         return [*lately, Found(Cause.CATCHING_UP, "it was not in step with the others again yet")]
     if found[0].cause is Cause.UNKNOWN and record.how == "synced":
@@ -181,32 +187,74 @@ def _was_started_anew(record: HeightRecord, find: Find) -> bool:
 
 def _while_away(record: HeightRecord, find: Find) -> list[Found]:
     """It came decided, without a round here: why this node was behind."""
-    if record.block_at < record.started_at:
-        before = find(record.height - 1)
-        since = f"; the process before it saved its last block {_ago(record, before)} earlier" if before else ""
-        return [Found(Cause.NOT_RUNNING, f"this node did not run: it was started after the block was made{since}")]
-    first = record
+    first, root = record, find(record.height - 1)
     for _ in range(BACK_MAX):
-        before = find(first.height - 1)
-        if before is None or before.how != "synced" or before.rounds:
+        if root is None or root.started_at != record.started_at or root.how != "synced" or root.rounds:
             break
-        first = before
+        first, root = root, find(root.height - 1)
+    is_another = root is not None and root.started_at != record.started_at
+    if record.block_at < record.started_at:
+        since = ""
+        if root is not None and is_another:
+            since = f"; the process before it saved its last block {_ago(record, root)} earlier"
+        return [Found(Cause.NOT_RUNNING, f"this node did not run: it was started after the block was made{since}")]
     behind = Found(Cause.CATCHING_UP, f"it was catching up since height {first.height}: the block came to it decided")
     if first.block_at < first.started_at:
         return [Found(Cause.NOT_RUNNING, f"this node did not run when height {first.height} was decided"), behind]
-    root = find(first.height - 1)
-    if root is None or not root.rounds:
+    if root is None or is_another or not root.rounds:
         return [behind]
+    if (fall := _fall(root, find)) is not None and (kept := fall.told(record.height)):
+        return [*kept, behind]
     roots = [one for one in _of_rounds(root, find(root.height - 1)) if one.cause is not Cause.UNKNOWN]
     return [*(Found(one.cause, f"at height {root.height}: {one.says}") for one in roots), behind]
 
 
+def _late_ms(record: HeightRecord) -> int:
+    """How long after its block's time, which is when the others precommitted the one before it, this height began here,
+    without what it waited on purpose. Clocks are apart, so it says something beside that of another height alone."""
+    return record.began_at - record.block_at - record.waited_ms
+
+
+class _Fall(NamedTuple):
+    """How this node fell behind the others, which were past a height when it began here. by_ms: at once, from one
+    height to the next; kept: (for how many milliseconds, height, by what) since then, the longest first."""
+
+    behind_ms: int
+    by_ms: int
+    kept: list[tuple[int, int, Found]]
+
+    def told(self, height: int) -> list[Found]:
+        """What explains half of it, or more."""
+        shown = [one for one in self.kept if 2 * one[0] >= self.by_ms][:ROOTS_MAX]
+        return [one if at == height else Found(one.cause, f"at height {at}: {one.says}") for _, at, one in shown]
+
+
+def _fall(record: HeightRecord, find: Find) -> _Fall | None:
+    """None: it was not behind, as far as heights of this process show."""
+    late_ms, first, before = _late_ms(record), record, find(record.height - 1)
+    kept = [(ms, record.height, found) for ms, found in _kept_by(record, before)]
+    for _ in range(FALL_BACK_MAX if record.block_at else 0):
+        if before is None or not before.block_at or before.started_at != record.started_at:
+            break
+        earlier = find(before.height - 1)
+        kept += [(ms, before.height, found) for ms, found in _kept_by(before, earlier)]
+        behind_ms = late_ms - _late_ms(before)
+        if behind_ms >= BEHIND_MS:
+            return _Fall(behind_ms, _late_ms(first) - _late_ms(before), sorted(kept, key=lambda one: -one[0]))
+        first, before = before, earlier
+    return None
+
+
 def _kept_lately(record: HeightRecord, find: Find) -> list[Found]:
     """What kept us in the last heights, of the latest in which anything did: one that is held while it writes a block
-    misses the next, or the one after that."""
+    misses the next, or the one after that, or those until it is in step again."""
     for height in range(record.height - 1, record.height - 1 - YOUNG_HEIGHTS, -1):
         one = find(height)
-        if one is not None and (kept := sorted(_kept_by(one, find(height - 1)), key=lambda found: -found[0])):
+        if one is None:
+            break
+        if (fall := _fall(one, find)) is not None and (told := fall.told(record.height)):
+            return told
+        if kept := sorted(_kept_by(one, find(height - 1)), key=lambda found: -found[0]):
             return [Found(found.cause, f"at height {height}: {found.says}") for _, found in kept]
     return []
 
@@ -243,6 +291,7 @@ def _kept_by(record: HeightRecord, before: HeightRecord | None) -> Iterator[tupl
     applied_ms = 0
     if before is not None:
         applied_ms = before.apply_ms - _held_within(before, before.decided_ms or 0, before.apply_ms)
+        applied_ms -= max((max(0, lag.ms - max(0, lag.until_ms)) for lag in record.lags), default=0)  # noted after that
     lag = _lag(record)
     lag_ms = lag.ms if lag is not None else 0
     if disk_ms >= least:

@@ -72,7 +72,10 @@ def _absent(answer: dict[str, Any], height: int | None) -> str:
         return "there are no records of heights: the node writes them while it runs ([observability] why_heights)"
     span = f"{kept.get('lowest')} to {kept.get('highest')}"
     if height is None:
-        return f"nothing was missed at the heights that are remembered ({span})"
+        return (
+            f"nothing was missed at the heights that are remembered ({span}); whether the next one stands says "
+            "`dchat validator recover`"
+        )
     return f"there is no record of height {height}; remembered: {span}"
 
 

@@ -91,3 +91,59 @@ def test_who_comes_late_to_its_own_proposal_was_held_before() -> None:
     assert told[0] == (Cause.OVERLOADED, "at height 5: this process did not run for 1.5 s at once")
     alone = causes(record(4), record(5), late, record(7, "absent"), height=6)
     assert alone[0][0] is Cause.PARTITION
+
+
+def behind(height: int, by_ms: int, before: str = "absent", **fields: object) -> HeightRecord:
+    """That the others had decided when it began here, so long after it began elsewhere."""
+    made = record(height, before, **{"own": list(LATE), "decided_ms": 0, **fields})
+    made.block_at -= by_ms
+    made.rounds[0].proposal_ms = None
+    return made
+
+
+@pytest.mark.parametrize("own", [[], LATE])
+def test_all_heights_until_it_is_in_step_again_are_missed_by_what_held_it(own: list[OwnMessage]) -> None:
+    """Also without a vote of ours: that is no listening, and the others were not faster."""
+    held = record(5, own=[], lags=[Lag(80_000, 80_000, 79_990)], waited_ms=80_000, decided_ms=20)
+    held.began_at += 80_000
+    late = [behind(height, 80_000 - 3_000 * (height - 6), own=list(own)) for height in range(6, 32)]
+    for height in range(6, 31):
+        told = causes(record(4), held, *late, height=height)
+        assert told[0] == (Cause.OVERLOADED, "at height 5: this process did not run for 80.0 s at once"), height
+        assert told[-1][0] is Cause.CATCHING_UP
+
+
+def test_what_took_long_for_once_is_told_before_what_took_little_after_it() -> None:
+    held = record(5, apply_ms=3_296, lags=[Lag(3_270, 3_106, 3_002)])
+    slow = behind(6, 3_200, "commit", apply_ms=190)
+    told = causes(record(4), held, slow, behind(7, 3_000), behind(8, 2_800), height=7)
+    assert told[0] == (Cause.OVERLOADED, "at height 5: this process did not run for 3.1 s at once")
+
+
+def test_a_stop_that_is_noted_in_the_next_height_is_not_the_disks() -> None:
+    """The timer comes when the block is written and the next height has begun."""
+    wrote = record(5, apply_ms=3_050)
+    late = behind(6, 3_000, "commit", lags=[Lag(20, 2_964, 2_963)])
+    told = causes(record(4), wrote, late, record(7, "absent"), height=6)
+    assert told[0] == (Cause.OVERLOADED, "this process did not run for 3.0 s at once")
+    assert Cause.SLOW_DISK not in [cause for cause, _ in told]
+
+
+def test_a_clock_that_is_off_makes_no_height_late() -> None:
+    """What others' blocks say of the time is compared with what they said before."""
+    alike = [behind(height, 4_000, "commit") for height in range(3, 7)]
+    assert causes(*alike, behind(7, 4_000), height=6)[0][0] is Cause.OTHERS_FASTER
+
+
+def test_a_node_that_was_down_says_since_when() -> None:
+    before = record(5)
+    anew = before.saved_at + 80_000
+    synced = [
+        record(height, "absent", how="synced", rounds=[], own=[], decided_ms=None, started_at=anew, began_at=anew + 900,
+               saved_at=anew + 1_000, block_at=anew - 79_000 + 3_000 * height)
+        for height in range(6, 12)
+    ]  # fmt: skip
+    for height in range(6, 11):
+        ((cause, says),) = causes(record(4), before, *synced, height=height)
+        assert cause is Cause.NOT_RUNNING
+        assert says.endswith("the process before it saved its last block 80.0 s earlier"), says
