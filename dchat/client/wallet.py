@@ -139,6 +139,13 @@ class Outcome:
             messages=tuple(tx.messages),
         )
 
+    @staticmethod
+    def of_trial(answer: pb.SimulateResponse, signer: bytes) -> Outcome:
+        """Of what was tried and not sent. signer: the address of who would sign it first, and pay its fee."""
+        return Outcome(
+            b"", b"", answer.code, quoted(answer.codespace), quoted(answer.log), signers=(signer,), payer=signer
+        )
+
     @property
     def meaning(self) -> str:
         """Of one that failed, for a person: with addresses, where the node's words count signers."""

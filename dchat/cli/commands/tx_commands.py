@@ -28,7 +28,7 @@ from dchat.cli.terminal.named import Payee, account_of
 from dchat.cli.terminal.outcome import output_option, show_outcome, show_trial
 from dchat.cli.terminal.sums import sum_of, sum_option
 from dchat.cli.terminal.trust import Signing, trust_options
-from dchat.client.client import SMALL_BYTES_MAX, Client, ClientError, quoted
+from dchat.client.client import SMALL_BYTES_MAX, Client, ClientError
 from dchat.client.front.amounts import Sum, parse_amount, paying
 from dchat.client.front.kept import KeepFailed, keep, read_kept
 from dchat.client.wallet import (
@@ -165,12 +165,12 @@ def send(
         signed = partial(keep, file) if file is not None else None
         if options["estimate"]:
             trial = signing.session(session.client, account)
-            said["gas_limit"] = would_do(await trial.simulate(messages, lane=lane, **said)).gas_limit
+            said["gas_limit"] = would_do(await trial.simulate(messages, lane=lane, **said), who.address).gas_limit
         elif at_terminal():
             trial = signing.session(session.client, account, fee_max=options["max_fee"])
-            warn_if_in_vain(await tried(trial, messages, lane=lane, said=said))
+            warn_if_in_vain(await tried(trial, messages, lane=lane, said=said), who.address)
         elif rare and (found := await tried(signing.session(session.client, account), messages, lane=lane, said=said)):
-            would_do(found)
+            would_do(found, who.address)
         return await session.send(messages, **how, signed=signed, lane=lane, **said)
 
     hand_in(work, who.wallet, signing, options)
@@ -191,11 +191,12 @@ async def tried(
         return None
 
 
-def warn_if_in_vain(answer: pb.SimulateResponse | None) -> None:
-    """A transaction that is admitted and fails in its block is paid for. Raises Refusal: it is not to be sent."""
+def warn_if_in_vain(answer: pb.SimulateResponse | None, signer: bytes) -> None:
+    """A transaction that is admitted and fails in its block is paid for. signer: whose it is. Raises Refusal: it is not
+    to be sent."""
     if answer is None or not answer.code:
         return
-    failed = Outcome(b"", b"", answer.code, quoted(answer.codespace), quoted(answer.log))
+    failed = Outcome.of_trial(answer, signer)
     echo(f"By this node's word it would fail: {failed.meaning}{failed.caveat}.", err=True)
     if answer.fee:  # 0: no block would take it
         echo(f"Its fee of {in_dchat(answer.fee)} may be paid all the same.", err=True)
@@ -203,10 +204,10 @@ def warn_if_in_vain(answer: pb.SimulateResponse | None) -> None:
         raise Refusal("nothing was sent; --dry-run tries without a question")
 
 
-def would_do(answer: pb.SimulateResponse) -> pb.SimulateResponse:
-    """Raises TxRefused: by the node's word no block would execute it."""
+def would_do(answer: pb.SimulateResponse, signer: bytes) -> pb.SimulateResponse:
+    """signer: whose it is. Raises TxRefused: by the node's word no block would execute it."""
     if answer.code:
-        raise TxRefused(Outcome(b"", b"", answer.code, quoted(answer.codespace), quoted(answer.log)))
+        raise TxRefused(Outcome.of_trial(answer, signer))
     return answer
 
 
@@ -222,7 +223,7 @@ def try_out(
     try:
         answer = run(work, options["node"], answer_bytes_max=SMALL_BYTES_MAX)
         show_trial(answer, options["form"])
-        would_do(answer)
+        would_do(answer, account.address)
     except TxRefused as error:
         raise Refused(error) from None
     except ValueError as error:  # a number that no field holds

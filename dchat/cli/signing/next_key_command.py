@@ -176,7 +176,7 @@ async def _refusal(client: Client, home: Home, now: PubKey, key: PrivKey) -> str
     proof = prove_possession(key, genesis.chain_id, operator)
     session = Session(client, await _account(client, home, operator), chain_id=genesis.chain_id)
     answer = await session.simulate([RotateConsensusKey(operator, key.pub_key.bytes, proof)])
-    return Outcome(b"", b"", answer.code, quoted(answer.codespace), quoted(answer.log)).meaning if answer.code else ""
+    return Outcome.of_trial(answer, operator).meaning if answer.code else ""
 
 
 async def _account(client: Client, home: Home, operator: bytes) -> Shared:

@@ -154,6 +154,24 @@ async def test_a_refusal_says_what_is_the_case_and_what_to_do_beside_the_rule(tm
         assert f"there is no channel {channel_id('lobby').hex()} (lobby) after block" in nowhere.stderr
 
 
+async def test_who_has_no_account_is_named_where_it_is_tried_first(tmp_path: Path) -> None:
+    """Before: "there is no such account: signer 0's", which is nobody's name."""
+    async with running_node(tmp_path) as running:
+        bob, poor = running.network.folder / running.network.accounts["bob"], tmp_path / "poor.json"
+        identity.generate().save(poor)
+        other = Home.of(tmp_path / "other")
+        make_keys(other)
+        key, pay = other.validator_key, ("pay", "--to", bob, "--amount", 1)
+        for arguments in (
+            ("stake", "create-validator", "--amount", 1_000_000, "--moniker", "m", "--consensus-key", key),
+            ("stake", "rotate-key", "--new-key", key), ("stake", "edit-validator", "--moniker", "m"),
+            ("stake", "unjail"), (*pay, "--dry-run"), (*pay, "--estimate"),
+        ):  # fmt: skip
+            answer = await call(running, "tx", *arguments, "--from", poor)
+            said = f"there is no such account: {identity.load(poor).address_text}; what to do: have somebody pay it"
+            assert (answer.exit_code, said in answer.stderr) == (1, True), (arguments, answer.output)
+
+
 async def test_a_second_conversation_of_two_is_told_where_the_first_is(tmp_path: Path) -> None:
     """Before: the names of channels are unique; join it."""
     async with running_node(tmp_path) as running:
