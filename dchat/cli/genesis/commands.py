@@ -24,6 +24,7 @@ from consensus.p2p.conn.address import parse_address, parse_listen_address
 from consensus.p2p.conn.errors import BadAddress
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.system.files import replace_durably, write_new
+from crypto.bech32 import encode_address
 from crypto.keys import ED25519
 from crypto.mldsa import ML_DSA_65
 from dchat.app.genesis_params import MODULES, with_params
@@ -32,6 +33,7 @@ from dchat.cli.genesis.group import (
     USUAL_STAKE,
     genesis,
     money,
+    of_balances,
     of_entry,
     plainly,
     read_entries,
@@ -253,10 +255,11 @@ def collect_command(
     entries = read_entries(files)
     if expect is not None and len(entries) != expect:
         raise Refusal(f"{len(entries)} entries, expected {expect} (--expect): {', '.join(entries)}", Exit.USAGE)
+    given = _balances(balances)
     with plainly():
         doc = collect(
             entries, chain_id=chain_id, time_ns=_time(begins), economics=EconomicsGenesis(),
-            balances=_balances(balances), block_gas_max=block_gas_for(Config().consensus.timeout_propose),
+            balances=given, block_gas_max=block_gas_for(Config().consensus.timeout_propose),
             key_types=key_types,
         )  # fmt: skip
         doc = with_params(doc, _changes(params, voting_period))
@@ -267,10 +270,14 @@ def collect_command(
             raise Refusal(f"{file} exists; a genesis is never overwritten: name another --output", Exit.USAGE)
     _write(output, doc.dumps() + "\n")
     _write(peers, peers_text(list(entries.values())))
-    _tell_collected(entries, doc, output, peers, JSON if as_json else None)
+    _tell_collected(entries, given, doc, (output, peers), JSON if as_json else None)
 
 
-def _tell_collected(entries: dict[str, Entry], doc: GenesisDoc, output: Path, peers: Path, form: str | None) -> None:
+def _tell_collected(
+    entries: dict[str, Entry], balances: dict[bytes, int], doc: GenesisDoc, files: tuple[Path, Path], form: str | None
+) -> None:
+    """balances: of --balance. files: the genesis, and where its nodes are found."""
+    output, peers = files
     digest = genesis_digest(doc).hex()
     least = parse_app_state(doc.app_state).economics.staking.min_stake
     warnings = [small_stake(least)] if least < USUAL_STAKE else []
@@ -283,11 +290,16 @@ def _tell_collected(entries: dict[str, Entry], doc: GenesisDoc, output: Path, pe
                 "chain_id": doc.chain_id,
                 "genesis_time": format_rfc3339(doc.genesis_time_ns),
                 "validators": [of_entry(entry) for entry in entries.values()],
+                "balances": of_balances(balances.items()),
                 "warnings": warnings,
             }
         )
         return
     _tell(list(entries.values()))
+    if balances:
+        echo()
+        table(["balance", "account"], [[money(udchat), encode_address(who)] for who, udchat in balances.items()])
+        echo()
     for text in warnings:
         echo(f"warning: {text}")
     echo(f"wrote {output}, of chain {doc.chain_id}, which begins at {format_rfc3339(doc.genesis_time_ns)}")

@@ -23,6 +23,7 @@ from dchat.cli.genesis.group import (
     USUAL_STAKE,
     genesis,
     money,
+    of_balances,
     plainly,
     read_document,
     share,
@@ -41,6 +42,8 @@ from genesis.digest import genesis_digest
 
 LATE_S: Final = 7 * 86_400  # a document that begins longer ago is looked at twice
 FAULTS_BORNE_FROM: Final = 4  # validators of one power: with fewer, none may be down
+
+ACCOUNTS_SHOWN: Final = 20  # those with the most: a document may have a million
 
 _FILE = click.argument("file", type=InputFile())
 
@@ -93,7 +96,17 @@ def explain(file: Path, params: bool, form: str | None) -> None:
         show_json(
             {
                 **summary,
-                "power": [{"name": one.name, "power": one.power} for one in doc.validators],
+                **_consensus_json(doc),
+                "power": [
+                    {
+                        "name": one.name,
+                        "power": one.power,
+                        "stake": str(one.power * POWER_UNIT),
+                        "address": one.address.hex().upper(),
+                    }
+                    for one in doc.validators
+                ],
+                **_money_json(state),
                 "params": [{"name": name, "value": value, "meaning": meaning} for name, value, meaning in told],
             }
         )
@@ -122,9 +135,13 @@ def _rows(doc: GenesisDoc, state: AppState | None, summary: dict[str, Any]) -> I
         yield "state", "an earlier chain's, whole" if doc.app_state else "none"
         return
     yield "accounts", f"{len(state.balances):,}, which have {money(sum(state.balances.values()))}"
-    for address, balance in sorted(state.balances.items(), key=lambda item: (-item[1], item[0]))[:5]:
+    for address, balance in _most(state):
         yield "", f"{encode_address(address)}  {money(balance)}"
-    yield "staked", money(sum(entry.tokens for entry in state.economics.validators))
+    if (left := len(state.balances) - ACCOUNTS_SHOWN) > 0:
+        yield "", f"and {left:,} more, with no more than the last of these"
+    yield "staked", money(_staked(state))
+    if state.vestings:
+        yield "vesting", f"{money(_vesting(state))}, in {len(state.vestings):,} parts"
     yield (
         "upgrades",
         (
@@ -133,6 +150,45 @@ def _rows(doc: GenesisDoc, state: AppState | None, summary: dict[str, Any]) -> I
             else "by governance"
         ),
     )
+
+
+def _consensus_json(doc: GenesisDoc) -> dict[str, Any]:
+    block, evidence = doc.consensus_params.block, doc.consensus_params.evidence
+    return {
+        "block_bytes_max": block.max_bytes,
+        "block_gas_max": block.max_gas,
+        "evidence_age_s_max": evidence.max_age_duration_ns // NS_PER_S,
+    }
+
+
+def _money_json(state: AppState | None) -> dict[str, Any]:
+    """Who has what, in udchat, as `_rows` tells people. state: None: an earlier chain's, or none."""
+    if state is None:
+        return {"accounts": None, "staked": None, "vesting": None, "upgrade_authority": None}
+    return {
+        "accounts": {
+            "count": len(state.balances),
+            "balance": str(sum(state.balances.values())),
+            "most": of_balances(_most(state)),
+            "left_out": max(0, len(state.balances) - ACCOUNTS_SHOWN),
+        },
+        "staked": str(_staked(state)),
+        "vesting": str(_vesting(state)),
+        "upgrade_authority": encode_address(state.upgrade_authority) if state.upgrade_authority else None,
+    }
+
+
+def _most(state: AppState) -> list[tuple[bytes, int]]:
+    """The accounts with the most, address and udchat."""
+    return sorted(state.balances.items(), key=lambda item: (-item[1], item[0]))[:ACCOUNTS_SHOWN]
+
+
+def _staked(state: AppState) -> int:
+    return sum(entry.tokens for entry in state.economics.validators)
+
+
+def _vesting(state: AppState) -> int:
+    return sum(entry.amount for entry in state.vestings)
 
 
 def _params(doc: GenesisDoc, state: AppState | None) -> Iterator[tuple[str, str, str]]:

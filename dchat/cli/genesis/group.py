@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from chain.tx.units import in_dchat
 from consensus.documents.genesis import GENESIS_BYTES_MAX, parse_genesis
 from consensus.formats.errors import InvalidGenesis, InvalidParams
 from consensus.formats.units import MIB
+from crypto.bech32 import encode_address
 from dchat.cli.terminal.base import Exit, Group, Refusal, echo, echo_progress, read_input
 from dchat.home.errors import HomeError
 from dchat.shown.text import safe_line
@@ -134,6 +135,11 @@ def of_entry(entry: Entry) -> dict[str, Any]:
         "power": entry.power,
         "peer": entry.peer,
     }
+
+
+def of_balances(balances: Iterable[tuple[bytes, int]]) -> list[dict[str, str]]:
+    """For programs: whose account has what, in udchat."""
+    return [{"address": encode_address(address), "balance": str(udchat)} for address, udchat in balances]
 
 
 def _address(entry: Entry) -> bytes:

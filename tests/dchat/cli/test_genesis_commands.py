@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from chain.app_state.document import AppState
 from consensus.documents.genesis import parse_genesis
+from crypto.bech32 import encode_address
 from dchat.cli.genesis.meanings import MEANINGS, shown
 from dchat.cli.main import dchat
 from dchat.config import load
@@ -242,6 +245,42 @@ def test_a_document_is_judged_and_explained(tmp_path: Path, entered: list[Path])
     refused = call("genesis", "validate", broken)
     assert (refused.exit_code, f"{broken}: " in refused.output) == (2, True)
     assert "app_state.currency.accounts[0].balance" in refused.output
+
+
+def test_who_has_what_is_told_in_both_forms(
+    tmp_path: Path, entered: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before: piped, documents that gave an account another balance were told alike but for the hash; and nothing was
+    shown of --balance."""
+    address = encode_address(bytes(20))
+
+    def made(name: str, amount: int) -> tuple[Result, dict[str, Any]]:
+        more = ("--time", "2027-01-31T12:00:00Z", "--balance", f"{address}={amount}", *entered)
+        done = call("genesis", "collect", "--chain-id", "c-1", "--output", tmp_path / name, *more)
+        assert done.exit_code == 0, done.output
+        return done, json.loads(call("genesis", "explain", tmp_path / name, "--output", "json").stdout)
+
+    first, told = made("g1.json", 7)
+    assert json.loads(first.stdout)["balances"] == [{"address": address, "balance": "7000000"}]
+    accounts = told["accounts"]
+    assert (accounts["count"], accounts["balance"], accounts["left_out"]) == (3, "2007000000", 0)
+    assert accounts["most"][-1] == {"address": address, "balance": "7000000"}
+    assert (told["staked"], told["power"][0]["stake"]) == ("10000000000", "5000000000")
+    _, other = made("g2.json", 8)
+    assert {key for key in told if told[key] != other[key]} == {"hash", "accounts"}
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    shown, _ = made("g3.json", 7)
+    assert re.search(rf"^ *7 DCHAT  {address}$", shown.output, re.MULTILINE), shown.output
+
+
+def test_of_many_accounts_it_is_told_how_many_are_left_out(tmp_path: Path, entered: list[Path]) -> None:
+    more = [f"--balance={encode_address(bytes([number] * 20))}={number}" for number in range(1, 31)]
+    genesis = collected(tmp_path, entered, *more)
+    accounts = json.loads(call("genesis", "explain", genesis).stdout)["accounts"]
+    assert (accounts["count"], len(accounts["most"]), accounts["left_out"]) == (32, 20, 12)
+    assert [one["balance"] for one in accounts["most"][1:4]] == ["1000000000", "30000000", "29000000"]
+    text = call("genesis", "explain", genesis, "--output", "text").output
+    assert "and 12 more, with no more than the last of these" in text
 
 
 def test_an_older_document_is_brought_to_this_form(tmp_path: Path, entered: list[Path]) -> None:
