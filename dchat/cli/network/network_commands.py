@@ -17,10 +17,10 @@ from dchat.cli.network.calling import admin_options, administer, may_administer,
 from dchat.cli.terminal.ask import tls_options
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, echo, show_json
 from dchat.cli.terminal.outcome import show_told
-from dchat.cli.top.tables import Cells, cell, plain
+from dchat.cli.top.tables import FOLDED, PEER_COLUMNS, Cells, cell, peer_cells, plain
 from dchat.doors.admin.peers import AWAY, HERE
 
-LIST_COLUMNS = ("peer", "name", "address", "way", "latency", "in", "out", "since")
+WITH_IDS = 120  # columns of a terminal in which whole ids have room, too: an id cut short can be looked up nowhere
 
 
 class NodeId(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
@@ -47,13 +47,19 @@ def network() -> None:
 @url_option
 @tls_options
 def peer_list(url: str | None) -> None:
-    """Who is connected: a table at a terminal, JSON otherwise."""
+    """Who is connected, how far away, and what went in and out: a table at a terminal, JSON with more otherwise."""
     answer = read(url, "/peers")
     if not sys.stdout.isatty():
         show_json(answer)
         return
-    rows = [_row(peer) for peer in _mappings(answer.get("peers"))]
-    Console().print(plain(LIST_COLUMNS, rows, f"{len(rows)} peers"))
+    peers, console = _mappings(answer.get("peers")), Console()
+    is_wide = console.width >= WITH_IDS
+    rows = [(*_row(peer), *([cell(peer.get("id"))] if is_wide else [])) for peer in peers]
+    columns = (*PEER_COLUMNS, *(["id"] if is_wide else []))
+    title = f"{len(rows)} peers" if len(rows) != 1 else "1 peer"
+    console.print(plain(columns, rows, title, folded=FOLDED))
+    if rows and not is_wide:
+        echo(f"with ids, for peer-lookup: in a terminal of {WITH_IDS} columns, or | cat")
 
 
 @network.command("peer-lookup", cls=Command)
@@ -192,16 +198,9 @@ def activate_bridge(partitions: tuple[str, ...], keep: bool, url: str | None, ke
 
 
 def _row(peer: Mapping[str, Any]) -> Cells:
-    trip = peer.get("round_trip_seconds")
-    return (
-        cell(peer.get("id")),
-        cell(peer.get("moniker")),
-        cell(peer.get("remote_address")),
-        cell(peer.get("direction")),
-        f"{trip * 1_000:.1f} ms" if isinstance(trip, int | float) else "-",
-        *[bytes_text(count) if isinstance(count := peer.get(name), int) else "-" for name in ("bytes_in", "bytes_out")],
-        cell(peer.get("connected_since")),
-    )
+    """By PEER_COLUMNS, with what went in and out in all."""
+    sums = [peer.get(name) for name in ("bytes_in", "bytes_out")]
+    return (*peer_cells(peer), *[bytes_text(count) if isinstance(count, int) else "-" for count in sums])
 
 
 def _mappings(value: Any) -> list[Mapping[str, Any]]:

@@ -102,7 +102,8 @@ def show_tables(readings: list[Reading], monikers: dict[str, str]) -> None:
         console.print(
             tables.plain(tables.VOTE_COLUMNS, tables.votes_of(one, monikers), f"votes, as {one.node.name} has them")
         )
-        console.print(tables.plain(tables.PEER_COLUMNS, tables.peers_of(one), f"peers of {one.node.name}"))
+        title = f"peers of {one.node.name}"
+        console.print(tables.plain(tables.PEER_COLUMNS, tables.peers_of(one), title, folded=tables.FOLDED))
 
 
 def _nodes(urls: tuple[str, ...], testnet: Path | None) -> list[Watched]:

@@ -5,7 +5,7 @@ Whatever a node tells is other people's: each cell is one line of bounded length
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from rich import box
@@ -16,6 +16,7 @@ from dchat.cli.top.readings import Reading
 from dchat.shown.text import safe_line
 
 CELL_CHARS_MAX: Final = 48
+NAME_CHARS_MAX: Final = 70  # that a node's name may have
 ROWS_MAX: Final = 100  # of one table
 NODE_COLUMNS: Final = (
     "node", "height", "round", "step", "tx/s", "chat", "currency", "bridge", "peers", "app hash", "nil votes", "answer",
@@ -25,6 +26,7 @@ NARROW_COLUMNS: Final = ("node", "height", "step", "tx/s", "waits", "peers", "ap
 VOTE_COLUMNS: Final = ("validator", "power", "prevote", "precommit", "")
 BLOCK_COLUMNS: Final = ("height", "time", "round", "proposer", "chat", "currency", "bridge")
 PEER_COLUMNS: Final = ("peer", "address", "way", "latency", "in", "out")
+FOLDED: Final = ("peer", "address")  # of which nobody can use a part
 NIL_COLUMNS: Final = ("times", "why")
 
 # Of consensus' own names (docs/core-to-wire.md): what they mean to a person.
@@ -44,9 +46,9 @@ WHY_NIL: Final = {
 Cells = tuple[str, ...]
 
 
-def cell(value: object) -> str:
+def cell(value: object, *, chars_max: int = CELL_CHARS_MAX) -> str:
     text = safe_line(str(value))
-    return text if len(text) <= CELL_CHARS_MAX else f"{text[: CELL_CHARS_MAX - 1]}…"
+    return text if len(text) <= chars_max else f"{text[: chars_max - 1]}…"
 
 
 def rows_of(readings: Sequence[Reading]) -> list[Cells]:
@@ -125,12 +127,18 @@ def peers_of(one: Reading) -> list[Cells]:
     """By PEER_COLUMNS. latency: the least of several pings."""
     rows: list[Cells] = []
     for peer in _list(one.status.get("peers"))[:ROWS_MAX]:
-        seconds, rates = peer.get("round_trip_seconds"), one.bytes_per_s.get(str(peer.get("id")), (0.0, 0.0))
-        latency = f"{seconds * 1_000:.1f} ms" if isinstance(seconds, int | float) else "-"
-        way = "in" if peer.get("direction") == "inbound" else "out"
-        name, address = peer.get("moniker") or peer.get("id"), peer.get("remote_address")
-        rows.append((cell(name), cell(address), way, latency, *[f"{rate / 1_000:.1f} kB/s" for rate in rates]))
+        rates = one.bytes_per_s.get(str(peer.get("id")), (0.0, 0.0))
+        rows.append((*peer_cells(peer), *[f"{rate / 1_000:.1f} kB/s" for rate in rates]))
     return rows
+
+
+def peer_cells(peer: Mapping[str, Any]) -> Cells:
+    """The first of PEER_COLUMNS: name, address, way and latency."""
+    seconds = peer.get("round_trip_seconds")
+    latency = f"{seconds * 1_000:.1f} ms" if isinstance(seconds, int | float) else "-"
+    way = "in" if peer.get("direction") == "inbound" else "out"
+    name = cell(peer.get("moniker") or peer.get("id"), chars_max=NAME_CHARS_MAX)
+    return (name, cell(peer.get("remote_address")), way, latency)
 
 
 def nil_of(one: Reading) -> list[Cells]:
@@ -160,11 +168,12 @@ def summary(readings: Sequence[Reading]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def plain(columns: Sequence[str], rows: Sequence[Cells], title: str) -> Table:
-    """For a terminal that scrolls."""
+def plain(columns: Sequence[str], rows: Sequence[Cells], title: str, *, folded: Collection[str] = ()) -> Table:
+    """For a terminal that scrolls. folded: columns that go on in the next line where they have no room;
+    others are cut."""
     table = Table(title=Text(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in columns:
-        table.add_column(name, no_wrap=True)
+        table.add_column(name, no_wrap=name not in folded, overflow="fold" if name in folded else "ellipsis")
     for row in rows:
         table.add_row(*[Text(value) for value in row])
     return table

@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from dchat.audit.trail import Trail
 from dchat.cli.main import dchat
+from dchat.cli.network import network_commands
 from dchat.cli.network.network_commands import bytes_text, summary
 from dchat.devnet import processes
 from dchat.devnet.leases import free_ports
@@ -219,6 +221,48 @@ def test_a_node_that_does_not_run_says_so(tmp_path: Path) -> None:
         away = call(made, 1, *words)
         assert away.exit_code == 4, away.output
     assert call(made, 1, "peer-lookup", "--peer-id", "xyz").exit_code == 2
+
+
+def shown_peers(monkeypatch: pytest.MonkeyPatch, peer: dict[str, Any], width: int) -> list[str]:
+    """The lines of a terminal so wide."""
+    monkeypatch.setattr(network_commands, "read", lambda *_: {"peers": [peer]})
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    monkeypatch.setenv("COLUMNS", str(width))
+    told = CliRunner().invoke(dchat, ["network", "peer-list"], prog_name="dchat")
+    assert told.exit_code == 0, told.output
+    return click.unstyle(told.stdout).splitlines()
+
+
+PEER = {
+    "id": NOBODY, "moniker": "validator-frankfurt-1", "remote_address": "203.0.113.200:26656", "bytes_out": 7,
+    "direction": "outbound", "round_trip_seconds": 0.1234, "bytes_in": 999_900_000,
+    "connected_since": "2027-01-31T12:00:00.123456789Z",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("width", "more", "is_told_where"), [(80, [], True), (130, [NOBODY], False)])
+def test_a_person_can_read_who_is_connected(
+    monkeypatch: pytest.MonkeyPatch, width: int, more: list[str], is_told_where: bool
+) -> None:
+    """Before, at 80 and at 130 columns, names, addresses and latency were cut, and ids and nanoseconds were whole."""
+    lines = shown_peers(monkeypatch, PEER, width)
+    assert max(map(len, lines)) <= width
+    want = ["validator-frankfurt-1", "203.0.113.200:26656", "out", "123.4", "ms", "999.9", "MB", "7", "B", *more]
+    assert want in [line.split() for line in lines], lines
+    assert any("for peer-lookup" in line for line in lines) is is_told_where
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_long_name_and_address_of_a_peer_go_on_in_the_next_line(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    address = f"[{':'.join(['2001'] * 8)}]:26656"
+    lines = shown_peers(monkeypatch, {**PEER, "moniker": "n" * 70, "remote_address": address}, width)
+    (head,) = [at for at, line in enumerate(lines) if "latency" in line]
+    columns = [lines[head].index(name) for name in ("peer", "address", "way")]
+    for want, start, end in zip(("n" * 70, address), columns[:-1], columns[1:], strict=True):
+        table = [line for line in lines[head + 2 :] if "peer-lookup" not in line]
+        assert "".join(line[start:end].strip() for line in table) == want
+    assert "…" not in "".join(lines)
+    assert (NOBODY in "".join(lines)) is (width == 120)
 
 
 def test_what_a_door_tells_wrongly_counts_as_none() -> None:
