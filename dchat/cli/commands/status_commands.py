@@ -119,6 +119,8 @@ def why_of(error: Exception, timeout_s: float) -> str:
     """In words of ours: aiohttp's name its own settings."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         why = quoted(str(error.certificate_error))
+        if "certificate has expired" in why:
+            return f"the certificate of {error.host}:{error.port} has expired: its operator renews it"
         return f"the certificate of {error.host}:{error.port} is not vouched for ({why}); --tls-root names who does"
     if not isinstance(error, aiohttp.ClientConnectorError):
         return quoted(str(error)) or f"not whole within {timeout_s:g} s"
@@ -135,17 +137,11 @@ def why_of(error: Exception, timeout_s: float) -> str:
 def context_of(url: str, tls: Tls | None) -> ssl.SSLContext | None:
     """None: the usual one. Our own door is known by the very certificate that it has. Raises Refusal."""
     own = _own_certificate(url) if url.startswith("https://") and (tls is None or tls.root is None) else None
-    if tls is None and own is None:
-        return None
     try:
-        context = (tls or Tls(own)).context()
-        if own is not None:
-            context.check_hostname = False
-            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-            context.load_verify_locations(own)
+        found = tls if own is None else Tls.to_own(own, tls)
+        return None if found is None else found.context()
     except (OSError, ValueError) as error:
         raise Refusal(str(error), Exit.USAGE) from None
-    return context
 
 
 async def _get(url: str, ask: Ask, tls: ssl.SSLContext | None, server_name: str) -> tuple[int, bytes]:

@@ -9,7 +9,6 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -126,10 +125,7 @@ def _tls_to(addresses: str | Sequence[str]) -> Tls | None:
     ValueError."""
     said = tls_said()
     file = _own_certificate(addresses) if said is None or said.root is None else None
-    if file is None:
-        return said
-    own = Tls.to_own(file)
-    return own if said is None else replace(said, root=own.root, server_name=said.server_name or own.server_name)
+    return said if file is None else Tls.to_own(file, said)
 
 
 def _own_certificate(addresses: str | Sequence[str]) -> Path | None:
