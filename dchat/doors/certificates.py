@@ -7,6 +7,7 @@ does not hold now.
 
 from __future__ import annotations
 
+import codecs
 import datetime
 import math
 import ssl
@@ -127,9 +128,7 @@ class Certificates:
         load_pair(context, *self._files)
         client_ca = None
         if self._client_ca is not None:
-            client_ca = pem_bytes(self._client_ca)
-            context.load_verify_locations(cadata=client_ca.decode("ascii"))
-            context.verify_mode = ssl.CERT_REQUIRED
+            client_ca = load_client_ca(context, self._client_ca)
         pem = Pem(pem_bytes(self._files[0]), pem_bytes(self._files[1]), client_ca)
         cert = x509.load_pem_x509_certificate(pem.chain)
         if self._signs() != signs:
@@ -173,14 +172,29 @@ def load_pair(context: ssl.SSLContext, cert: Path, key: Path) -> None:
     context.load_cert_chain(cert, key, password=ask)
 
 
+def load_client_ca(context: ssl.SSLContext, file: Path) -> bytes:
+    """Let in alone whom `file` vouches for; returns what it has. OpenSSL reads it, as it does the certificate: handed
+    over as text it had to be ASCII, and comments in bundles are not. Raises OSError; ValueError: it holds none."""
+    data = pem_bytes(file)
+    try:
+        context.load_verify_locations(file)
+    except ssl.SSLError as error:
+        raise ValueError(f"{file} holds no certificates: {error.reason}") from None
+    if not context.cert_store_stats()["x509"]:  # but lists of revoked ones, with which gRPC does not begin
+        raise ValueError(f"{file} holds no certificates")
+    context.verify_mode = ssl.CERT_REQUIRED
+    return data
+
+
 def _day(at: float) -> str:
     return f"{datetime.datetime.fromtimestamp(at, datetime.UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def pem_bytes(path: Path) -> bytes:
-    """What a file has, PEM_BYTES_MAX at most. Raises OSError; ValueError: it has more."""
+    """What a file has, PEM_BYTES_MAX at most, without the mark that some editors begin with: gRPC finds no certificate
+    behind one. Raises OSError; ValueError: it has more."""
     with path.open("rb") as file:
         data = file.read(PEM_BYTES_MAX + 1)
     if len(data) > PEM_BYTES_MAX:
         raise ValueError(f"{path} has more than {PEM_BYTES_MAX} bytes")
-    return data
+    return data.removeprefix(codecs.BOM_UTF8)

@@ -39,7 +39,7 @@ from crypto.keys import ED25519, SECRET_BYTES, PrivKey, key_type
 from dchat.app.app import DchatApplication
 from dchat.backups.places import check_place
 from dchat.config import Config
-from dchat.doors.certificates import load_pair, pem_bytes
+from dchat.doors.certificates import load_client_ca, load_pair, pem_bytes
 from dchat.doors.http.views import host_name
 from dchat.doors.reads import handles
 from dchat.home import identity, logs
@@ -294,11 +294,7 @@ def _check_client_ca(file: Path) -> None:
         raise ValueError(
             f"{file} is missing: put the certificates there of who vouches for clients, or empty the option"
         )
-    try:
-        pem_bytes(file)
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_verify_locations(file)
-    except ssl.SSLError as error:
-        raise ValueError(f"{file} holds no certificates: {error.reason}") from None
+    load_client_ca(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), file)
 
 
 def _check_pem(file: Path, begin: bytes, what: str) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
+import datetime
+import re
 import shutil
 import ssl
 import time
@@ -16,14 +19,18 @@ import aiohttp
 import click
 import pytest
 from click.testing import CliRunner
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import NameOID
 from structlog.testing import capture_logs
 
 from crypto.bech32 import encode_address
 from dchat.cli.main import dchat
 from dchat.client.client import Client
 from dchat.client.nodes.tls import Tls
-from dchat.config import Config
+from dchat.config import Config, load
 from dchat.doors.certificates import Certificates
 from dchat.home.errors import HomeError
 from dchat.home.home import Home
@@ -63,12 +70,15 @@ class Guarded:
 
 
 @asynccontextmanager
-async def guarded(folder: Path, *, mutual: bool) -> AsyncIterator[Guarded]:
+async def guarded(folder: Path, *, mutual: bool, comment: bytes = b"") -> AsyncIterator[Guarded]:
+    """comment: before the certificate of who vouches for clients."""
     root = Authority(folder, "root")
     door = root.vouch(NAME)
-    ask = f'client_ca_file = "{root.file}"\n' if mutual else ""
+    bundle = folder / "clients.pem"
+    bundle.write_bytes(comment + root.file.read_bytes())
+    ask = f'client_ca_file = "{bundle}"\n' if mutual else ""
     options = f'\n[tls]\ncert_file = "{door.cert}"\nkey_file = "{door.key}"\n[rpc]\n{ask}'
-    watching = "metrics_tls = true\n" + (f'metrics_client_ca_file = "{root.file}"\n' if mutual else "")
+    watching = "metrics_tls = true\n" + (f'metrics_client_ca_file = "{bundle}"\n' if mutual else "")
     made = running_node(folder / "node", options=options, grpc=ask, http=ask, observability=watching)
     async with made as running:
         yield Guarded(running, root, door)
@@ -98,6 +108,49 @@ async def test_every_door_asks_who_calls_where_it_is_told_to(tmp_path: Path) -> 
                     await get(url, made.trust(wrong))
             with pytest.raises((aiohttp.ClientError, ConnectionError)):
                 await get(url.replace("https", "http"), made.trust(ours))
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(
+    "comment", ["# Autorité de Certification\n".encode(), "# Räte".encode("latin-1") + b"\n", codecs.BOM_UTF8]
+)
+async def test_a_bundle_need_not_be_ascii(tmp_path: Path, comment: bytes) -> None:
+    """The check said ok, and the start ended at the first comment with an accent, without the file's name."""
+    async with guarded(tmp_path, mutual=True, comment=comment) as made:
+        home = made.running.network.home_of(made.running.network.nodes[0])
+        config = load(Home.of(home).config_file, environment={}).config
+        check_options(Home.of(home, config), config)
+        ours = made.root.vouch("prometheus")
+        for name, url in made.doors.items():
+            assert (await get(url, made.trust(ours))).status == 200, name
+            with pytest.raises((aiohttp.ClientError, ConnectionError, ssl.SSLError)):
+                await get(url, made.trust())
+        tls = Tls(made.root.file, ours.cert, ours.key, server_name=NAME)
+        async with Client(made.running.grpc, tls=tls) as client:
+            assert (await client.status()).chain_id == made.running.network.chain_id
+
+
+def revoked() -> bytes:
+    """A list of revoked certificates, as bundles may have beside them."""
+    now, by = datetime.datetime.now(datetime.UTC), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "root")])
+    made = x509.CertificateRevocationListBuilder().issuer_name(by).last_update(now)
+    told = made.next_update(now + datetime.timedelta(days=1)).sign(ec.generate_private_key(ec.SECP256R1()), SHA256())
+    return told.public_bytes(serialization.Encoding.PEM)
+
+
+@pytest.mark.parametrize("data", [b"", b"# nobody\n", revoked()], ids=["nothing", "a comment", "revoked ones"])
+def test_a_bundle_without_a_certificate_is_named_by_check_and_start_alike(tmp_path: Path, data: bytes) -> None:
+    root, bundle = Authority(tmp_path, "root"), tmp_path / "clients.pem"
+    files = root.vouch(NAME)
+    bundle.write_bytes(data)
+    told = f"{bundle} holds no certificates"
+    with pytest.raises(ValueError, match=re.escape(told)):
+        Certificates(files.cert, files.key, bundle)
+    config = Config.model_validate({
+        "tls": {"cert_file": str(files.cert), "key_file": str(files.key)}, "http": {"client_ca_file": str(bundle)}
+    })  # fmt: skip
+    with pytest.raises(HomeError, match=re.escape(f"[http] client_ca_file: {told}")):
+        check_options(Home.of(tmp_path, config), config)
 
 
 @pytest.mark.network
