@@ -125,11 +125,12 @@ class Certificates:
         signs = self._signs()
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        chain, key = (pem_bytes(path) for path in self._files)  # first: OpenSSL would read them without a limit
         load_pair(context, *self._files)
         client_ca = None
         if self._client_ca is not None:
             client_ca = load_client_ca(context, self._client_ca)
-        pem = Pem(pem_bytes(self._files[0]), pem_bytes(self._files[1]), client_ca)
+        pem = Pem(chain, key, client_ca)
         cert = x509.load_pem_x509_certificate(pem.chain)
         if self._signs() != signs:
             raise ValueError("a file was written meanwhile")

@@ -34,6 +34,7 @@ from dchat.cli.checks.peer_probe import Probed, ProbeFailed, probe
 from dchat.config import Config, Loaded
 from dchat.config.genesis_options import GENESIS_OPTIONS
 from dchat.devnet.ports import PortsTaken, is_free, told_holders
+from dchat.doors.certificates import pem_bytes
 from dchat.home.home import Home
 
 EXPIRES_SOON_S: Final = 14 * 86_400
@@ -193,8 +194,8 @@ def certificates(home: Home, config: Config, found: Findings) -> None:
         if not name or not (path := home.root / name).is_file():
             continue
         try:
-            chain = x509.load_pem_x509_certificates(path.read_bytes())
-        except ValueError:
+            chain = x509.load_pem_x509_certificates(pem_bytes(path))
+        except ValueError:  # told with the options, as one that is too large
             continue
         now = datetime.now(UTC)
         for one in chain:

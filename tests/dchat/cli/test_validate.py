@@ -25,7 +25,7 @@ from dchat.cli.main import dchat
 from dchat.config import Config, load
 from dchat.config.models import NetworkSection
 from dchat.devnet.leases import free_ports
-from dchat.doors.certificates import PEM_BYTES_MAX
+from dchat.doors.certificates import PEM_BYTES_MAX, Certificates
 from dchat.home.home import Home, load_genesis
 from genesis.digest import genesis_digest
 from tests.support.node.certificates import Authority
@@ -153,15 +153,23 @@ def test_unknown_keys_bad_values_files_and_ports_are_told_together(home: Home) -
 
 def test_files_of_tls_are_read_to_a_limit(home: Home) -> None:
     """A certificate is the start of the file, and what stands behind it is read by nobody, however much it is."""
-    large = b"-----BEGIN CERTIFICATE-----\n" + b"a" * PEM_BYTES_MAX
+    files = Authority(home.root / "root", "root").vouch("a")  # for a day: of what was read it is said when it expires
+    large = files.cert.read_bytes() + b"a" * PEM_BYTES_MAX
     for name in ("c.pem", "ca.pem"):
         (home.root / name).write_bytes(large)
-    tls = '[http]\nclient_ca_file = "ca.pem"\n[tls]\ncert_file = "c.pem"\nkey_file = "k.pem"\n'
-    home.config_file.write_text(home.config_file.read_text() + tls)
+    ask = 'client_ca_file = "ca.pem"\n'
+    text = home.config_file.read_text().replace("[grpc]\n", f"[grpc]\n{ask}")
+    tls = f'[http]\n{ask}[tls]\ncert_file = "c.pem"\nkey_file = "{files.key}"\n'
+    home.config_file.write_text(text + tls)
     told = validated(home)
-    for option, name in (("[tls] cert_file", "c.pem"), ("[http] client_ca_file", "ca.pem")):
+    for option, name in (
+        ("[tls] cert_file", "c.pem"), ("[http] client_ca_file", "ca.pem"), ("[grpc] client_ca_file", "ca.pem"),
+    ):  # fmt: skip
         said = f"{option}: {home.root / name} has more than {PEM_BYTES_MAX} bytes"
         assert told.output.count(said) == 1, told.output
+    assert "expires on" not in told.output
+    with pytest.raises(ValueError, match="has more than"):
+        Certificates(home.root / "c.pem", files.key)
 
 
 def test_wrong_tls_and_addresses_keep_nothing_else_from_being_told(home: Home) -> None:
