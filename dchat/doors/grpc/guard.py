@@ -371,13 +371,16 @@ class Guard:
         if isinstance(error, Ended):
             raise error
         status = _STATUS.get(type(error), grpc.StatusCode.INTERNAL)
-        self.counts[status.name] += 1
-        context.set_code(status)
         if status is grpc.StatusCode.INTERNAL:
             _limited.error("a call failed", client_at(context.peer()), error=repr(error), exc_info=traced(error))
-            context.set_details("the node failed to answer; its log says why")
-        else:
-            context.set_details((str(error) or f"no answer within {self._timeout_s:g} s")[:DETAILS_LENGTH_MAX])
+            self.refuse(context, status, "the node failed to answer; its log says why")
+        self.refuse(context, status, (str(error) or f"no answer within {self._timeout_s:g} s")[:DETAILS_LENGTH_MAX])
+
+    def refuse(self, context: Context, status: grpc.StatusCode, details: str) -> NoReturn:
+        """End the call so."""
+        self.counts[status.name] += 1
+        context.set_code(status)
+        context.set_details(details)
         raise Ended from None
 
 

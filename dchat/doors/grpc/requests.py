@@ -48,6 +48,7 @@ class ReadsRequests(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # ge
     ) -> None:
         self._guard, self._costs, self._guarded, self._large = guard, costs, guarded, large
         self._known: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}  # by method, of those that the server has
+        self._unknown: Any = grpc.stream_unary_rpc_method_handler(self._not_there)
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: grpc.HandlerCallDetails
@@ -55,13 +56,26 @@ class ReadsRequests(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # ge
         method = str(handler_call_details.method)
         if method not in self._known:
             handler = await continuation(handler_call_details)
-            if handler is None or handler.request_deserializer is None:
+            if handler is None:
+                return self._unknown
+            if handler.request_deserializer is None:
                 return handler
             is_guarded = method.split("/")[1] in self._guarded
             cost, look = self._costs.get(method, 1), self._large.get(method, _is_small)
             made = _Method(self._guard, method, handler, cost, look, is_guarded=is_guarded)
             self._known[method] = made.made
         return self._known[method]
+
+    async def _not_there(self, _: object, context: Context) -> bytes:
+        """A method that nobody has: it counts as a call, and nothing of its request is read."""
+        guard = self._guard
+        with contextlib.suppress(Ended):
+            try:
+                guard.enter(guard.seen(context), cost=1)
+            except Exception as error:
+                guard.fail(context, error)
+            guard.refuse(context, grpc.StatusCode.UNIMPLEMENTED, "there is no such method")
+        return b""
 
 
 class _Method:

@@ -99,6 +99,9 @@ async def test_an_unreadable_message_in_a_stream_ends_it_after_the_answers_befor
 
 async def test_methods_that_are_not_there_stay_unimplemented(tmp_path: Path) -> None:
     async with running_node(tmp_path) as running, running.channel() as channel:
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await channel.unary_unary("/dchat.v1.ChainService/Nothing")(b"\xff", timeout=PATIENCE_S)
-        assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        before = counted(running, "UNIMPLEMENTED")
+        for path in ("/dchat.v1.ChainService/Nothing", "/none.of.Ours/Nothing", "nothing", "/"):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await channel.unary_unary(path)(b"\xff", timeout=PATIENCE_S)
+            assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED, path
+        assert counted(running, "UNIMPLEMENTED") == before + 4

@@ -215,7 +215,9 @@ async def test_a_stream_that_nobody_reads_is_cut_aloud(tmp_path: Path, monkeypat
         await until(lambda: guard.streams.used == 0)
 
 
-@pytest.mark.parametrize("path", ["/grpc.health.v1.Health/Check", "/dchat.v1.ChainService/GetStatus"])
+@pytest.mark.parametrize(
+    "path", ["/grpc.health.v1.Health/Check", "/dchat.v1.ChainService/GetStatus", "/of.Nobody/Asks"]
+)
 async def test_a_client_that_floods_loses_its_connection(path: str, tmp_path: Path) -> None:
     """audit 13: this machine's own programs have a bound as well; health and reflection count too."""
     limit = "\n[rate_limit]\nrequests_per_second = 1\n"
