@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from consensus.system.clock import Workers
 from consensus.system.disk import Disk
-from dchat.why.files import Kept, WhyFiles
+from dchat.why.files import Kept, LastMissed, WhyFiles
 from dchat.why.form import HeightRecord, line_of
 from dchat.why.judge import ADVICE, Verdict, judge
 
@@ -85,12 +85,14 @@ class WhyDesk:
 
 
 def answer_of(kept: Kept, height: int) -> dict[str, Any]:
-    """What is known of a height, for people and programs. height 0: the last that was missed."""
-    asked = height or kept.last_missed() or 0
+    """What is known of a height, for people and programs. height 0: the last that was missed and has a record."""
+    last = LastMissed() if height else kept.last_missed()
+    asked = height or last.height or 0
     verdict = judge(asked, kept.find)
     span = kept.span
     return {
         "height": asked or None,
+        "missed_unrecorded": last.unrecorded,
         "kept": None if span is None else {"lowest": span[0], "highest": span[1]},
         **_told(verdict),
     }

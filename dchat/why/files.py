@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from consensus.system.disk import AppendFile, Disk
 from dchat.why.form import LINE_BYTES_MAX, HeightRecord, line_of, record_of
@@ -78,6 +78,14 @@ def numbers_in(disk: Disk, folder: Path) -> list[int]:
     return sorted(int(name) for name in disk.names(folder) if name.isascii() and name.isdigit())
 
 
+class LastMissed(NamedTuple):
+    """height: the last that was missed and has a record. unrecorded: the last of those after it that have none, as
+    where a line was cut off, or a record dropped for a slow disk: why cannot be said. None: there is no such height."""
+
+    height: int | None = None
+    unrecorded: int | None = None
+
+
 class Kept:
     """What a folder has, also while a node writes there. Of a height that has several records the newest counts."""
 
@@ -103,15 +111,28 @@ class Kept:
         line = self._lines.get(height)
         return None if line is None else record_of(line)
 
-    def last_missed(self) -> int | None:
-        """The last height whose commit lacks our vote, or that we had none at; None: there is none."""
+    def last_missed(self) -> LastMissed:
+        """Of the heights whose commit lacks our vote, or that we had none at."""
+        unrecorded = None
         for height in sorted(self._lines, reverse=True):
-            line = self._lines[height]
-            if b'"before":"absent"' in line or b'"before":"nil"' in line:
-                return height - 1
-            if b'"is_validator":false' in line:
-                return height
-        return None
+            missed = self._missed_by(height)
+            if missed is None:
+                continue
+            if self.find(missed) is not None:
+                return LastMissed(missed, unrecorded)
+            unrecorded = unrecorded or missed
+        return LastMissed(None, unrecorded)
+
+    def _missed_by(self, height: int) -> int | None:
+        """The height that this one's record tells to be missed."""
+        line = self._lines[height]
+        if b'"before":"absent"' in line or b'"before":"nil"' in line:
+            missed = height - 1
+        elif b'"is_validator":false' in line:
+            missed = height
+        else:
+            return None
+        return missed if missed > 0 and self.find(height) is not None else None  # what is no record tells nothing
 
 
 def _lines_in(disk: Disk, folder: Path) -> Iterator[bytes]:

@@ -48,7 +48,7 @@ def why(height: int | None, url: str | None) -> None:
     """Say why this validator missed a vote or a proposal at a height; without one, at the last that it missed.
 
     It reads the records that the node keeps of each height in its home, whether it runs or not. Exit code 0: answered,
-    also where nothing was missed; 3: there is no record of that height.
+    also where nothing was missed; 3: there is no record of that height, or of any that was missed.
     """
     if url is None:
         own_node()
@@ -71,6 +71,8 @@ def _absent(answer: dict[str, Any], height: int | None) -> str:
     if not isinstance(kept, dict):
         return "there are no records of heights: the node writes them while it runs ([observability] why_heights)"
     span = f"{kept.get('lowest')} to {kept.get('highest')}"
+    if height is None and (unrecorded := answer.get("missed_unrecorded")) is not None:
+        return f"height {_safe(unrecorded)} was missed, and there is no record of it; remembered: {span}"
     if height is None:
         return (
             f"nothing was missed at the heights that are remembered ({span}); whether the next one stands says "
@@ -86,6 +88,8 @@ def _show(answer: dict[str, Any]) -> None:
         return
     missed = [_safe(text) for text in answer["missed"]]
     height = _safe(answer.get("height"))
+    if (unrecorded := answer.get("missed_unrecorded")) is not None:
+        echo(f"height {_safe(unrecorded)} was missed, too, and there is no record of it; the last that has one:")
     if not missed:
         echo(f"height {height}: nothing was missed")
     else:

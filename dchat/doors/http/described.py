@@ -172,7 +172,8 @@ BRIDGE: Final = table({
 }, optional=("chat", "currency", "bridge", "app_hash", "agreed_app_hash", "held", "escrows"))  # fmt: skip
 
 WHY: Final = table({
-    "height": said(maybe(COUNT), "null: no height that is kept was missed"),
+    "height": said(maybe(COUNT), "null: no height that has a record was missed"),
+    "missed_unrecorded": said(maybe(COUNT), "a later one that was missed and has no record; null: none"),
     "kept": maybe(table({"lowest": COUNT, "highest": COUNT})),
     "missed": many(TEXT), "is_open": said(TRUTH, "the height is not decided yet"),
     "cause": maybe({"type": "string", "enum": [cause.value for cause in Cause]}), "why": maybe(TEXT), "do": maybe(TEXT),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 from consensus.system.clock import InlineWorkers
 from consensus.system.disk import OsDisk
+from dchat.cli.debug import why_command
+from dchat.cli.main import dchat
 from dchat.why.desk import WhyDesk, answer_of
 from dchat.why.files import FILES_MAX, Kept, WhyFiles
 from dchat.why.form import LINE_BYTES_MAX, HeightRecord, OwnMessage, Power, RoundRecord, line_of, record_of
@@ -26,6 +30,20 @@ def record(height: int, before: str = "commit", *, how: str = "consensus") -> He
         own=[OwnMessage("prevote", 0, 6, took_ms=1), OwnMessage("precommit", 0, 9, took_ms=1)],
         decided_ms=90, commit_round=0,
     )  # fmt: skip
+
+
+def write(home: Path, *records: HeightRecord) -> Path:
+    """The folder of a home."""
+    folder = home / "data" / "why"
+    files = WhyFiles(OsDisk(), folder, 100)
+    for one in records:
+        files.write(one)
+    files.close()
+    return folder
+
+
+def why(home: Path, *words: str) -> Result:
+    return CliRunner().invoke(dchat, ["why", *words, "--home", str(home)], prog_name="dchat")
 
 
 def test_a_record_is_read_as_it_was_written() -> None:
@@ -128,3 +146,42 @@ def test_who_is_told_of_by_name() -> None:
     (found,) = judge(5, {5: late, 6: after}.get).causes
     assert found.cause is Cause.LATE_PROPOSAL
     assert "no proposal of ada (abababababab) came in round 0" in found.says
+
+
+GARBAGE = b'{"height":9223372036854775807,"before":"absent"}'
+
+
+@pytest.mark.parametrize(
+    ("gone", "more", "height", "unrecorded"),
+    [
+        ((), b"", 39, None),
+        ((39,), b"", 19, 39),  # as of a cut line, or of a slow disk
+        ((19, 39), b"", None, 39),
+        ((), GARBAGE, 39, None),
+        ((), GARBAGE.replace(b"absent", b"nil"), 39, None),
+        ((), line_of(record(1, "absent")).rstrip(), 39, None),  # there is no height before it
+    ],
+)
+def test_the_last_missed_height_is_one_that_has_a_record(
+    gone: tuple[int, ...], more: bytes, height: int | None, unrecorded: int | None
+) -> None:
+    records = [record(one, "absent" if one in (20, 40) else "commit") for one in range(60, 0, -1) if one not in gone]
+    answer = answer_of(Kept([more, *(line_of(one).rstrip() for one in records)]), 0)
+    assert (answer["height"], answer["missed_unrecorded"]) == (height, unrecorded)
+    assert (answer["record"] is None) == (height is None)
+
+
+def test_what_was_missed_and_has_no_record_is_told(tmp_path: Path) -> None:
+    write(tmp_path, record(40, "absent"), record(41))
+    ended = why(tmp_path)
+    assert ended.exit_code == 3
+    assert json.loads(ended.stdout)["missed_unrecorded"] == 39
+    assert "height 39 was missed, and there is no record of it; remembered: 40 to 41" in ended.stderr
+
+
+def test_a_person_is_told_of_the_later_one_first(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [line_of(one).rstrip() for one in (record(40, "absent"), record(20, "absent"), record(19))]
+    why_command._show(answer_of(Kept(lines), 0))
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first == "height 39 was missed, too, and there is no record of it; the last that has one:"
+    assert second.startswith("height 19: the block's commit lacks its vote")
