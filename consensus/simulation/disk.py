@@ -108,6 +108,9 @@ class SimulatedDisk:
     def read_at(self, path: Path, offset: int, size: int) -> bytes:
         return bytes(self._inode(path).data[offset : offset + size])
 
+    def is_file(self, path: Path) -> bool:
+        return path in self.files
+
     def size(self, path: Path) -> int:
         return len(self.files[path].data) if path in self.files else 0
 

@@ -47,6 +47,10 @@ class Disk(Protocol):
         """As many of `size` bytes as are there. Raises FileNotFoundError."""
         ...
 
+    def is_file(self, path: Path) -> bool:
+        """What else has a name, as a folder or a pipe, is none: to read it raises, or never ends."""
+        ...
+
     def size(self, path: Path) -> int:
         """0 when there is no such file."""
         ...
@@ -142,6 +146,9 @@ class OsDisk:
         with path.open("rb") as file:
             file.seek(offset)
             return file.read(size)
+
+    def is_file(self, path: Path) -> bool:
+        return os.path.isfile(path)
 
     def size(self, path: Path) -> int:
         try:

@@ -34,7 +34,8 @@ def tail_of(path: Path, bytes_max: int) -> str:
 
 def why_lines(folder: Path) -> str:
     """The newest records of heights, a line each, the newest last. Raises OSError."""
-    files = sorted((path for path in folder.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name))
+    paths = [path for path in folder.iterdir() if path.name.isdecimal() and path.is_file()]  # none waits for a pipe
+    files = sorted(paths, key=lambda path: int(path.name))
     lines: list[str] = []
     for path in reversed(files):
         lines = [*tail_of(path, MEMBER_BYTES_MAX).splitlines(), *lines]

@@ -2,10 +2,14 @@
 
 A file is begun at each start and after a share of the heights that are kept; the oldest go. Nothing is synced: after a
 kill all that was written is there, after a power cut what the system had written; a line that was cut is passed over.
+
+So is what else has a number for its name there, a folder, a pipe, or a file larger than any of these: it is neither
+read nor removed, and the next free number is taken.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -16,6 +20,10 @@ from consensus.system.disk import AppendFile, Disk
 from dchat.why.form import LINE_BYTES_MAX, HeightRecord, line_of, record_of
 
 SHARES: Final = 4  # files that the kept heights are spread over: as much more than is kept is on disk for a while
+FILE_BYTES_MAX: Final = 64 * 1024 * 1024  # a larger one is none of these, and may not fit into memory
+NUMBER_MAX: Final = 10**18 - 1
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
+_BEGIN: Final = b'{"height":'  # of a record: lines of anything else, put there by hand, push no record out
 _HEIGHT: Final = re.compile(rb'\{"height":([0-9]{1,19}),')
 FILES_MAX: Final = 64  # a node that is started again and again begins many
 
@@ -26,8 +34,8 @@ class WhyFiles:
     def __init__(self, disk: Disk, folder: Path, heights: int) -> None:
         self._disk, self._folder, self._heights = disk, folder, heights
         self._file: AppendFile | None = None
-        self._lines = 0
-        self._counts: dict[int, int] = {}  # lines, by file's number
+        self._number = self._lines = self._bytes = 0  # of this file
+        self._counts: dict[int, int] = {}  # records, by file's number
 
     @property
     def keeps(self) -> bool:
@@ -40,33 +48,41 @@ class WhyFiles:
         line = line_of(record)
         if len(line) > LINE_BYTES_MAX:
             return
-        if self._file is None or self._lines >= max(1, self._heights // SHARES):
+        is_full = self._lines >= max(1, self._heights // SHARES) or self._bytes + len(line) > FILE_BYTES_MAX
+        if self._file is None or is_full:
             self._begin()
         assert self._file is not None
         self._file.write(line)
         self._lines += 1
+        self._bytes += len(line)
 
     def _begin(self) -> None:
         self.close()
         self._disk.make_directory(self._folder)
         numbers = numbers_in(self._disk, self._folder)
-        if not self._counts:
-            self._counts = {number: self._count(number) for number in numbers}
-        number = numbers[-1] + 1 if numbers else 1
-        if numbers and self._lines:
-            self._counts[numbers[-1]] = self._lines
-        while numbers and (sum(self._counts.values()) - self._counts.get(numbers[0], 0) >= self._heights):
+        counts = {**self._counts, self._number: self._lines}
+        self._counts = {number: counts[number] if number in counts else self._count(number) for number in numbers}
+        number = max(numbers, default=0) % NUMBER_MAX + 1
+        while numbers and sum(self._counts.values()) - self._counts[numbers[0]] >= self._heights:
             self._remove(numbers.pop(0))
         while len(numbers) >= FILES_MAX:
             self._remove(numbers.pop(0))
-        self._file, self._lines = self._disk.open_append(self._folder / str(number)), 0
+        taken = set(self._disk.names(self._folder))
+        while str(number) in taken:
+            number += 1
+        self._file = self._disk.open_append(self._folder / str(number))
+        self._number, self._lines, self._bytes = number, 0, 0
 
     def _remove(self, number: int) -> None:
-        self._disk.remove(self._folder / str(number))
+        with contextlib.suppress(OSError):  # it stays, and nothing waits for it
+            self._disk.remove(self._folder / str(number))
         self._counts.pop(number, None)
 
     def _count(self, number: int) -> int:
-        return self._disk.read(self._folder / str(number)).count(b"\n")
+        try:
+            return self._disk.read_at(self._folder / str(number), 0, FILE_BYTES_MAX).count(_BEGIN)
+        except OSError:  # what is there keeps nothing from being written
+            return 0
 
     def close(self) -> None:
         file, self._file = self._file, None
@@ -75,7 +91,13 @@ class WhyFiles:
 
 
 def numbers_in(disk: Disk, folder: Path) -> list[int]:
-    return sorted(int(name) for name in disk.names(folder) if name.isascii() and name.isdigit())
+    """Of the files of records, from the oldest on."""
+    names = [name for name in disk.names(folder) if _NUMBER.fullmatch(name)]
+    return sorted(int(name) for name in names if _may_be_ours(disk, folder / name))
+
+
+def _may_be_ours(disk: Disk, path: Path) -> bool:
+    return disk.is_file(path) and disk.size(path) <= FILE_BYTES_MAX
 
 
 class LastMissed(NamedTuple):
@@ -138,12 +160,23 @@ class Kept:
 def _lines_in(disk: Disk, folder: Path) -> Iterator[bytes]:
     for number in reversed(numbers_in(disk, folder)):
         try:
-            data = disk.read(folder / str(number))
+            data = disk.read_at(folder / str(number), 0, FILE_BYTES_MAX)
         except FileNotFoundError:  # it went meanwhile
             continue
-        yield from reversed(data.splitlines())
+        yield from _backwards(data)
+
+
+def _backwards(data: bytes) -> Iterator[bytes]:
+    """Its lines, one at a time: of what is no file of ours there may be as many as bytes."""
+    end = len(data)
+    while end > 0:
+        start = data.rfind(b"\n", 0, end) + 1
+        yield data[start:end]
+        end = start - 1
 
 
 def _height_of(line: bytes) -> int | None:
+    if len(line) > LINE_BYTES_MAX:
+        return None
     found = _HEIGHT.match(line)
     return None if found is None or not line.endswith(b"}") else int(found[1])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,8 +16,10 @@ from consensus.system.clock import InlineWorkers
 from consensus.system.disk import OsDisk
 from dchat.cli.debug import why_command
 from dchat.cli.main import dchat
+from dchat.dump.packed import why_lines
+from dchat.why import files as module
 from dchat.why.desk import WhyDesk, answer_of
-from dchat.why.files import FILES_MAX, Kept, WhyFiles
+from dchat.why.files import FILES_MAX, NUMBER_MAX, Kept, WhyFiles
 from dchat.why.form import LINE_BYTES_MAX, HeightRecord, OwnMessage, Power, RoundRecord, line_of, record_of
 from dchat.why.judge import ADVICE, Cause, judge
 
@@ -185,3 +190,90 @@ def test_a_person_is_told_of_the_later_one_first(capsys: pytest.CaptureFixture[s
     first, second, *_ = capsys.readouterr().out.splitlines()
     assert first == "height 39 was missed, too, and there is no record of it; the last that has one:"
     assert second.startswith("height 19: the block's commit lacks its vote")
+
+
+def huge(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 8 << 30)  # a hole: it takes nothing
+
+
+def listened_at(path: Path) -> None:
+    here = Path.cwd()
+    os.chdir(path.parent)  # a socket's name is short
+    try:
+        with socket.socket(socket.AF_UNIX) as door:
+            door.bind(path.name)
+    finally:
+        os.chdir(here)
+
+
+ODD: dict[str, Callable[[Path], None]] = {
+    "folder": Path.mkdir,
+    "pipe": os.mkfifo,
+    "huge": huge,
+    "socket": listened_at,
+    "link to itself": lambda path: path.symlink_to(path),
+    "link to nothing": lambda path: path.symlink_to(path.with_name("nothing")),
+    "link to a folder": lambda path: path.symlink_to(path.parent),
+}
+
+
+@pytest.mark.parametrize("make", ODD.values(), ids=ODD)
+async def test_what_is_no_file_of_records_is_passed_over_and_left(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    folder = write(tmp_path, record(1))  # the first file
+    for number in (2, 4, 50, 10**30):
+        make(folder / str(number))
+    desk = WhyDesk(OsDisk(), folder, 8, InlineWorkers())
+    for height in range(2, 31):  # a file each two heights
+        desk.keep(record(height, "absent" if height == 30 else "commit"))
+    desk.close()
+    assert desk.written == 29
+    assert desk.answer(0)["height"] == 29
+    names = {path.name for path in folder.iterdir()}
+    assert {"2", "4", "50", str(10**30)} <= names
+    assert "51" not in names
+    assert not (folder / "nothing").exists()
+    ended = why(tmp_path)
+    assert ended.exit_code == 0, ended.output
+    assert json.loads(ended.stdout)["height"] == 29
+    assert len(why_lines(folder).splitlines()) >= 8
+
+
+@pytest.mark.parametrize("name", ["50", str(NUMBER_MAX), "007", "0", "9" * 255])
+@pytest.mark.parametrize("data", [b"", b"\n" * 100_000, bytes(100_000), line_of(record(9)).rstrip() + b"\xff" * 99])
+def test_a_file_of_something_else_keeps_no_record_from_being_written(tmp_path: Path, name: str, data: bytes) -> None:
+    (folder := tmp_path / "why").mkdir()
+    (folder / name).write_bytes(data)
+    files = WhyFiles(OsDisk(), folder, 16)
+    for height in range(1, 13):  # a file each four heights
+        files.write(record(height))
+    files.close()
+    assert Kept.read(OsDisk(), folder).span == (1, 12)
+
+
+def test_a_file_that_cannot_be_counted_keeps_no_record_from_being_written(tmp_path: Path) -> None:
+    class Failing(OsDisk):
+        def read_at(self, path: Path, offset: int, size: int) -> bytes:
+            raise PermissionError(path)
+
+        def remove(self, path: Path) -> None:
+            raise PermissionError(path)
+
+    folder = write(tmp_path, record(1))
+    files = WhyFiles(Failing(), folder, 4)
+    for height in range(2, 20):
+        files.write(record(height))
+    files.close()
+    assert Kept.read(OsDisk(), folder).span == (1, 19)
+
+
+def test_a_file_grows_no_larger_than_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FILE_BYTES_MAX", 3 * len(line_of(record(10))))
+    folder = write(tmp_path, *(record(height) for height in range(10, 20)))
+    assert [path.read_bytes().count(b"\n") for path in sorted(folder.iterdir())] == [3, 3, 3, 1]
+    assert Kept.read(OsDisk(), folder).span == (10, 19)
+
+
+def test_a_line_that_is_too_long_hides_no_record() -> None:
+    line = line_of(record(7)).rstrip()
+    assert Kept([line[:-1] + b" " * LINE_BYTES_MAX + b"}", line]).find(7) == record(7)
