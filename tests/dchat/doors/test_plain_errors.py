@@ -1,10 +1,12 @@
-"""What is no request of HTTP, or too long, is answered by every door in its own form, and nowhere shown: of what comes
-a part may be a secret. No door says what it is built with."""
+"""What is no request of HTTP, is too long, or expects what nobody knows, is answered by every door in its own form, and
+nowhere shown: of what comes a part may be a secret. No door says what it is built with."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, cast
@@ -24,16 +26,18 @@ FAULTS = {
     "a header without a colon": f"GET /admin/peers HTTP/1.1\r\nHost: localhost\r\nBearer {SECRET}",
     "a header with a byte that none has": f"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \x01{SECRET}",
     "no HTTP at all": f"{SECRET} {SECRET}\x01",
+    "an expectation": f"POST /tx HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nExpect: {SECRET}",
+    "an expectation beside a known one": f"GET / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue, {SECRET}",
     "another version": f"GET / HTTP/{SECRET}\r\nHost: localhost",
 }
 
 Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
 
-async def ask(connect: Connect, head: str) -> tuple[int, dict[str, str], bytes]:
+async def ask(connect: Connect, said: bytes) -> tuple[int, dict[str, str], bytes]:
     """Status, headers by their names in lower case, body."""
     reader, writer = await connect()
-    writer.write(f"{head}\r\n\r\n".encode())
+    writer.write(said)
     async with asyncio.timeout(30):
         answer = await reader.read()
     writer.close()
@@ -41,6 +45,14 @@ async def ask(connect: Connect, head: str) -> tuple[int, dict[str, str], bytes]:
     line, *rest = first.decode().split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (one.partition(":") for one in rest)}
     return int(line.split()[1]), headers, body
+
+
+def client_hello() -> bytes:
+    """How a client that speaks TLS begins."""
+    sent = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), sent, server_hostname="localhost").do_handshake()
+    return sent.read()
 
 
 def at(port: int) -> Connect:
@@ -55,14 +67,16 @@ def reason(told: Any) -> str:
 async def check(connect: Connect) -> None:
     with capture_logs() as lines:
         for name, head in FAULTS.items():
-            status, headers, body = await ask(connect, head)
-            assert status in (400, 431), (name, body)
+            status, headers, body = await ask(connect, f"{head}\r\n\r\n".encode())
+            assert status in ((417,) if "expectation" in name else (400, 431)), (name, body)
             assert headers["content-type"].startswith("application/json"), (name, headers)
             assert reason(json.loads(body)), name
             assert SECRET[:8].encode() not in body, (name, body)
             assert "server" not in headers, (name, headers)
-        said = "GET /nowhere/at/all HTTP/1.1\r\nHost: localhost\r\nConnection: close"
+        said = b"GET /nowhere/at/all HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         assert "server" not in (await ask(connect, said))[1]
+        _, _, body = await ask(connect, client_hello())
+        assert "this is TLS, and the port speaks none" in reason(json.loads(body))
     assert SECRET[:8] not in json.dumps(lines, default=repr)
 
 
