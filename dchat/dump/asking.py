@@ -1,7 +1,7 @@
 """A running process is asked where it is: by its signals, and by its HTTP door.
 
 A signal that a program does not hear ends it: nothing is sent before the kernel says that this one hears it.
-Source: proc(5), SigCgt of /proc/PID/status.
+Source: proc(5), SigCgt and TracerPid of /proc/PID/status, the state in /proc/PID/stat.
 """
 
 from __future__ import annotations
@@ -48,6 +48,21 @@ def running_pid(home: Home) -> int | None:
     return int(text) if text.isdecimal() and int(text) > 1 else None
 
 
+def why_stopped(pid: int) -> str:
+    """Of a process that the kernel gives no turn: it has its ports, and answers nobody. Empty: it runs, or is gone."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]  # its name may hold a bracket
+        told = Path(f"/proc/{pid}/status").read_text()
+    except (OSError, IndexError):
+        return ""
+    if state == "T":
+        return f"the process {pid} is stopped (T): kill -CONT {pid} lets it go on"
+    tracer = re.search(r"^TracerPid:\s*(\d+)$", told, re.MULTILINE)
+    if state == "t" and tracer is not None:  # SIGCONT does not end this one
+        return f"the process {pid} is stopped (t) by a debugger, process {tracer[1]}: it goes on when that one ends"
+    return ""
+
+
 class Process:
     """One that runs on `home`. Raises NotTold: it does not hear, or not in time."""
 
@@ -76,7 +91,8 @@ class Process:
             deadline = time.monotonic() + WAIT_S
             while not path.exists():
                 if time.monotonic() > deadline:
-                    raise NotTold(f"its loop had no turn for it within {WAIT_S:g} s: see where its threads are")
+                    held = f"its loop had no turn for it within {WAIT_S:g} s: see where its threads are"
+                    raise NotTold(why_stopped(self._pid) or held)
                 time.sleep(POLL_S)
             return dict(json.loads(path.read_bytes()[:TASKS_BYTES_MAX]))
         except (OSError, ValueError) as error:
@@ -117,7 +133,7 @@ class Process:
                 with path.open("rb") as file:
                     return file.read(THREADS_BYTES_MAX).decode(errors="replace")
             before = size
-        raise NotTold(f"process {self._pid} wrote nothing within {WAIT_S:g} s")
+        raise NotTold(why_stopped(self._pid) or f"process {self._pid} wrote nothing within {WAIT_S:g} s")
 
 
 def stacks_of(told: str) -> list[str]:

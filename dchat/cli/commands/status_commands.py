@@ -18,7 +18,7 @@ import click
 
 from consensus.formats.units import MIB
 from crypto import native
-from dchat.cli.terminal.ask import here, node_option, run, tls_options, tls_said
+from dchat.cli.terminal.ask import here, here_by_number, node_option, own_stopped, run, tls_options, tls_said
 from dchat.cli.terminal.base import Command, Exit, Refusal, home_root, own_node, show_json
 from dchat.cli.terminal.outcome import show_told
 from dchat.client.client import Client, quoted
@@ -44,12 +44,17 @@ def own_url(config: Config) -> str:
 
 def _own_certificate(url: str) -> Path | None:
     """The one that our own node's door shows, where that is who is asked."""
+    config = _own_config(url)
+    return home_root() / config.tls.cert_file if config is not None and config.tls.cert_file else None
+
+
+def _own_config(url: str) -> Config | None:
+    """Of the node with this door, where it is our own; None: it is another's."""
     try:
         config = own_node()
     except Refusal:
         return None
-    is_own = f"{url}/".startswith(f"{own_url(config)}/")
-    return home_root() / config.tls.cert_file if config.tls.cert_file and is_own else None
+    return config if f"{url}/".startswith(f"{own_url(config)}/") else None
 
 
 def url_said(url: str) -> str:
@@ -112,7 +117,15 @@ def _asked(url: str, ask: Ask) -> tuple[int, bytes]:
     except (OSError, TimeoutError, ValueError, aiohttp.ClientError) as error:
         is_away = ask.socket is not None and isinstance(error, aiohttp.ClientConnectorError)
         why = "no node runs on this home, or it is another user's" if is_away else why_of(error, ask.timeout_s)
+        why += _if_stopped(url, ask)
         raise Refusal(f"{ask.socket or url} did not answer: {why}", Exit.UNREACHABLE) from None
+
+
+def _if_stopped(url: str, ask: Ask) -> str:
+    """What is said beside, where it is our own node's process that cannot answer."""
+    stopped = own_stopped()
+    is_own = ask.socket is not None or (stopped and _own_config(here_by_number(url)) is not None)
+    return f"; {stopped}" if stopped and is_own else ""
 
 
 def why_of(error: Exception, timeout_s: float) -> str:

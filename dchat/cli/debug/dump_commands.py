@@ -15,7 +15,7 @@ from dchat.cli.terminal.ask import tls_options
 from dchat.cli.terminal.base import Command, Exit, Refusal, echo, own_root, seen_config, show_json
 from dchat.cli.terminal.times import Length
 from dchat.config import Loaded
-from dchat.dump.asking import NOBODY, NotTold, running_pid
+from dchat.dump.asking import NOBODY, NotTold, running_pid, why_stopped
 from dchat.dump.gathered import as_text, from_door, of_home, versions_json
 from dchat.dump.hiding import Secrets
 from dchat.dump.packed import MEMBER_BYTES_MAX, pack, tail_of, why_lines
@@ -102,12 +102,20 @@ def _own() -> tuple[Home, Loaded]:
 
 def gathered(home: Home, loaded: Loaded, *, profile_s: float = 0.0) -> tuple[dict[str, Any], dict[str, str]]:
     config = loaded.config
-    url, is_running = own_url(config), running_pid(home) is not None
+    url, pid = own_url(config), running_pid(home)
+    stopped = ""
 
     def ask(path: str) -> Any:
-        if not is_running:  # whoever has its port now is another node
+        nonlocal stopped
+        if pid is None:  # whoever has its port now is another node
             raise NotTold(NOBODY)
-        return _ask(url, path)
+        if stopped and (stopped := why_stopped(pid)):  # nobody waits at each door for who answers at none
+            raise NotTold(stopped)
+        try:
+            return _ask(url, path)
+        except NotTold:
+            stopped = why_stopped(pid)
+            raise
 
     seen, lacking = from_door(ask)
     told, more = of_home(home, config, profile_s=profile_s)

@@ -34,6 +34,7 @@ from dchat.client.nodes.route import NODES_MAX
 from dchat.client.nodes.tls import Tls
 from dchat.client.verify import ProofFailed
 from dchat.config import Config
+from dchat.dump.asking import running_pid, why_stopped
 from dchat.home import identity
 from dchat.home.accounts import Account, load_account
 from dchat.home.errors import IdentityError
@@ -145,10 +146,37 @@ def _own_address(config: Config) -> str:
     return f"{here(host.strip('[]'))}:{port}"
 
 
+def own_stopped() -> str:
+    """Why the home's own node, once it did not answer, cannot: its process is stopped. Empty: it is not."""
+    if click.get_current_context(silent=True) is None:
+        return ""
+    try:
+        pid = running_pid(current_home()[0])
+    except (Refusal, OSError):  # as of `_own_certificate`
+        return ""
+    return "" if pid is None else why_stopped(pid)
+
+
+def _look(node: str | None) -> str:
+    """What is said beside of who did not answer."""
+    addresses = [here_by_number(one) for one in node_addresses(node)]
+    try:
+        is_own = addresses == [_own_address(own_node())]
+    except (Refusal, OSError):
+        is_own = False
+    stopped = own_stopped() if is_own else ""
+    return f"; {stopped}" if stopped else LOOK
+
+
 def here(host: str) -> str:
     """Where a door that listens at `host` is asked from this machine, as it stands in an address."""
     found = _ANY_HOST.get(host, host)
     return f"[{found}]" if ":" in found else found
+
+
+def here_by_number(address: str) -> str:
+    """A door or a URL that names this machine as people do, spelled as our own doors are."""
+    return re.sub(r"^(https?://)?localhost:", r"\g<1>127.0.0.1:", address)
 
 
 # The state after that block, as far back as the node keeps old states.
@@ -211,7 +239,7 @@ def run(
     try:
         return asyncio.run(main())
     except NodeUnreachable as error:
-        raise Refusal(f"{error}{LOOK if error.status in AWAY else ''}", Exit.UNREACHABLE) from None
+        raise Refusal(f"{error}{_look(node) if error.status in AWAY else ''}", Exit.UNREACHABLE) from None
     except ProofFailed as error:
         raise Refusal(f"the proof does not hold: {error}", Exit.PROOF) from None
     except KeepFailed as error:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -60,12 +62,13 @@ def written_forms(seed: bytes) -> list[str]:
     return [seed.hex(), seed.hex().upper(), pair, pair[:40]]  # 40 of base64 begin the pair's form, too
 
 
-def dchat(home: Path, *words: str, code: int = 0) -> str:
+def dchat(home: Path, *words: str, code: int | None = 0) -> str:
+    """code: None: any."""
     done = subprocess.run(
         [sys.executable, "-m", "dchat", *words], cwd=home, env={**os.environ, "DCHAT_HOME": str(home)}, text=True,
         capture_output=True, check=False, timeout=180,
     )  # fmt: skip
-    assert done.returncode == code, done.stdout + done.stderr
+    assert code in (None, done.returncode), done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
@@ -118,6 +121,36 @@ def test_a_running_node_is_packed_without_a_secret(tmp_path: Path) -> None:
     assert members["log.txt"].startswith("a line of the log\n")
     looked_at(members)
     assert json.loads(shown)["tasks"]["tasks_in_all"] > 5
+
+
+@pytest.mark.network
+def test_a_process_that_was_stopped_is_named(tmp_path: Path) -> None:
+    """Its ports take connections, and nobody answers there: each command says what a person can do."""
+    with alone(tmp_path / "net") as one, alone(tmp_path / "other") as other:
+        running = one.process.start().running
+        assert running is not None
+        running.send_signal(signal.SIGSTOP)
+        until(lambda: state_of(running.pid) == "T", "it is stopped")
+        named = f"the process {running.pid} is stopped (T): kill -CONT {running.pid} lets it go on"
+        local = [one.http.replace("127.0.0.1", "localhost"), one.grpc.replace("127.0.0.1", "localhost")]
+        by_address = [("health", "--url", local[0]), ("status", "--node", local[1])]
+        own = [("health",), ("status",), ("network", "stats"), *by_address]
+        with ThreadPoolExecutor() as at_once:
+            of_own = [at_once.submit(dchat, one.home, *words, code=4) for words in own]
+            of_another = [at_once.submit(dchat, other.home, *words, code=4) for words in by_address]
+        for words, said in zip(own, of_own, strict=True):
+            assert said.result().endswith(f"; {named}\n"), words
+        for said in of_another:  # of another's node nothing is known
+            assert "did not answer" in said.result()
+            assert "is stopped" not in said.result()
+        told = json.loads(dchat(one.home, "debug", "bundle", "--output", "node.tar.gz"))["not_told"]
+        assert {told[name] for name in ("threads", "tasks", "metrics")} == {named}
+        running.send_signal(signal.SIGCONT)
+        until(lambda: '"ok"' in dchat(one.home, "health", code=None), "it goes on")
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def looked_at(members: dict[str, str]) -> None:
