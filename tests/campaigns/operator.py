@@ -169,7 +169,7 @@ async def main(options: argparse.Namespace) -> None:
     with folder_of("operator") as folder:
         build = await asyncio.to_thread(make_build, folder / "build", plan=SPRING)
         (folder / "machines").mkdir()
-        with world(folder / "machines", NAMES, each=4, options=OPTIONS, quicker=QUICKER) as machines:
+        with world(folder / "machines", NAMES, each=4, options=OPTIONS, quicker=QUICKER, is_scraped=True) as machines:
             machines.asked_for_s = ASKED_FOR_S
             try:
                 again = await asyncio.to_thread(walk, machines, prometheus, build)

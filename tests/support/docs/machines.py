@@ -37,6 +37,7 @@ _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#{1,3} (.+)$", re.MULTILINE)
 _TYPED = re.compile(r"^([a-z]+)\$ (.*)$")
 _ASKS = ("dchat query", "dchat status", "dchat health", "dchat network peer", "dchat upgrade status", "grep ")
+OF_ITS_OWN: Final = {"127.0.0.1:": "ADDRESS:"}  # the machine's loopback, where all have the same one
 _SCP = """#!/bin/sh
 for last; do :; done
 while [ $# -gt 1 ]; do
@@ -195,15 +196,16 @@ class World:
 
 @contextlib.contextmanager
 def world(
-    folder: Path, names: Sequence[str], *, each: int, options: dict[str, str], quicker: dict[str, str] | None = None
-) -> Iterator[World]:
+    folder: Path, names: Sequence[str], *, each: int, options: dict[str, str], quicker: dict[str, str] | None = None,
+    is_scraped: bool = False,
+) -> Iterator[World]:  # fmt: skip
     """options: environment of every machine beside what its addresses need; each: how many `each$` means. quicker: what
-    of a command is typed otherwise, where a page waits for days."""
+    of a command is typed otherwise, where a page waits for days. is_scraped: a Prometheus on one machine reads all."""
     tools = folder / "tools"
     tools.mkdir()
     _write(tools / "scp", _SCP.format(folder=folder))
     _write(tools / "dchat", f'#!/bin/sh\nexec "{sys.executable}" -m dchat "$@"\n')
-    with _network(folder.name, names) as places:
+    with _network(folder.name, names, is_scraped=is_scraped) as places:
         machines = {}
         for name in names:
             within, address, more = places[name]
@@ -213,7 +215,8 @@ def world(
                 "PATH": f"{tools}:{os.environ['PATH']}", "HOME": str(home), "PYTHONPATH": str(ROOT), **more, **options,
             }  # fmt: skip
             machines[name] = Machine(name, home, address, within, environment)
-        made = World(machines, tuple(names[:each]), quicker or {})
+        shared = {} if machines[names[0]].within else OF_ITS_OWN
+        made = World(machines, tuple(names[:each]), {**shared, **(quicker or {})})
         try:
             yield made
         finally:
@@ -229,7 +232,7 @@ Place = tuple[tuple[str, ...], str, dict[str, str]]  # what stands before a comm
 
 
 @contextlib.contextmanager
-def _network(tag: str, names: Sequence[str]) -> Iterator[dict[str, Place]]:
+def _network(tag: str, names: Sequence[str], *, is_scraped: bool) -> Iterator[dict[str, Place]]:
     spaces = {name: f"dchat-{os.getpid()}-{at}" for at, name in enumerate(names, start=1)}
     bridge = f"dcb{os.getpid()}"
     try:
@@ -238,7 +241,7 @@ def _network(tag: str, names: Sequence[str]) -> Iterator[dict[str, Place]]:
             yield {name: ((), f"127.0.0.{at}", _at(f"127.0.0.{at}")) for at, name in enumerate(names, start=2)}
         else:
             yield {
-                name: (("ip", "netns", "exec", space), f"10.99.0.{at}", _open(f"10.99.0.{at}"))
+                name: (("ip", "netns", "exec", space), f"10.99.0.{at}", _OPEN if is_scraped else {})
                 for at, (name, space) in enumerate(spaces.items(), start=1)
             }
     finally:
@@ -248,9 +251,8 @@ def _network(tag: str, names: Sequence[str]) -> Iterator[dict[str, Place]]:
             _ip("link", "del", bridge)
 
 
-def _open(address: str) -> dict[str, str]:
-    """As docs/operators/monitor.md says: open to the network of the Prometheus."""
-    return {"DCHAT_OBSERVABILITY__METRICS_HOST": address}
+# As docs/operators/monitor.md says, open to the Prometheus; and still at the loopback that its commands ask.
+_OPEN = {"DCHAT_OBSERVABILITY__METRICS_HOST": "0.0.0.0"}
 
 
 def _at(address: str) -> dict[str, str]:
