@@ -2,8 +2,9 @@
 
 A reading makes of a text what it stands for: escapes of JSON, Python and C undone, `%41` of URLs, the digits of hex
 alone, lists of numbers as the bytes that they are, the characters of base64 alone. In what comes out a secret has few
-forms, and whatever stood between its characters (colons, spaces, ends of lines, `0x`) does not count. What is found is
-taken out of the text itself. Each reading goes through a text once, each secret through each reading once.
+forms, and whatever stood between its characters (colons, spaces, ends of lines, `0x`, a hex dump's columns) does not
+count. What is found is taken out of the text itself. Each reading goes through a text once, each secret through each
+reading once.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ SHORTEST: Final = 8  # characters: what is shorter stands everywhere by chance
 KEY_BYTES: Final = 16  # what is meant by hex or base64 is a key from so many on
 SEED_BYTES: Final = 32  # with which a key pair begins
 BEGIN_BYTES: Final = 30  # of a seed: a multiple of three, whose base64 is the same however it goes on
+NUMBER_BYTES_MAX: Final = 128  # nobody writes what is longer than a key as one number
 ESCAPED_DEPTH: Final = 3  # JSON in a string of Python in a line of JSON
 
 Span = tuple[int, int]
@@ -27,6 +29,8 @@ _ESCAPE: Final = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{
 _PERCENT: Final = re.compile(r"%[0-9a-fA-F]{2}|\+")
 _PERCENT_ALONE: Final = re.compile(r"%[0-9a-fA-F]{2}")
 _NOT_HEX: Final = re.compile(r"0[xX]|[^0-9a-fA-F]+")
+# Of `hexdump -C` and `xxd`: the offset before a line's bytes, and what they look like as text behind them.
+_OF_DUMP: Final = re.compile(r"^[0-9a-fA-F]{4,16}:? {1,2}|  \|?[^\n]{1,16}\|?$", re.MULTILINE)
 _NUMBER: Final = re.compile(r"(?<![0-9])-[0-9]+|[0-9]+|-|[^0-9-]+")
 _NOT_BASE64: Final = re.compile(r"%2[bBfF]|%|\\++[nrt]?|[^A-Za-z0-9+/_%\\-]+")
 _HEX_LOWER: Final = bytes.maketrans(b"ABCDEF", b"abcdef")
@@ -117,7 +121,7 @@ class Forms:
         """hidden: what stands in their place."""
         self._hidden = hidden
         raws = {raw for text in secrets for raw in _raws(text)}
-        self._texts = sorted({form for raw in raws for form in _as_text(raw)})
+        self._texts = sorted({form for raw in raws for form in (*_as_text(raw), *_as_number(raw))})
         self._bytes = sorted({raw.decode("latin-1") for raw in raws})
         self._hex = sorted({raw.hex() for raw in raws})
         self._base64 = sorted({form for raw in raws for form in _as_base64(raw)})
@@ -137,6 +141,12 @@ class Forms:
         if _has(_hex_of(text), self._hex):
             read = _read(text, _NOT_HEX, lambda token: "")
             yield from map(read.back, _found(read.made.lower(), self._hex))
+        dump = _read(text, _OF_DUMP, lambda token: "")
+        if len(dump.made) < len(text) and _has(_hex_of(dump.made), self._hex):
+            read = _read(dump.made, _NOT_HEX, lambda token: "")
+            for begin, end in map(dump.back, map(read.back, _found(read.made.lower(), self._hex))):
+                line_end = text.find("\n", end)
+                yield begin, len(text) if line_end < 0 else line_end
         if _has(_numbers_of(text), self._bytes):
             read = _read(text, _NUMBER, _number)
             yield from map(read.back, _found(read.made, self._bytes))
@@ -228,6 +238,12 @@ def _as_text(raw: bytes) -> Iterator[str]:
     yield text
     pairs = text.encode("utf-16-be", "surrogatepass")
     yield "".join(chr(int.from_bytes(pairs[at : at + 2], "big")) for at in range(0, len(pairs), 2))
+
+
+def _as_number(raw: bytes) -> Iterator[str]:
+    """As one number, of a key: what does not begin with a zero."""
+    if KEY_BYTES <= len(raw) <= NUMBER_BYTES_MAX and len(digits := f"{int.from_bytes(raw, 'big'):x}") >= KEY_BYTES:
+        yield from (digits, digits.upper(), str(int.from_bytes(raw, "big")))
 
 
 def _as_base64(raw: bytes) -> Iterator[str]:
