@@ -48,7 +48,8 @@ class ReadsRequests(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # ge
     ) -> None:
         self._guard, self._costs, self._guarded, self._large = guard, costs, guarded, large
         self._known: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}  # by method, of those that the server has
-        self._unknown: Any = grpc.stream_unary_rpc_method_handler(self._not_there)
+        # Without a message before its status, which who expects a stream (of reflection's next version) would read.
+        self._unknown: Any = grpc.stream_stream_rpc_method_handler(self._not_there)
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: grpc.HandlerCallDetails
@@ -66,7 +67,7 @@ class ReadsRequests(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # ge
             self._known[method] = made.made
         return self._known[method]
 
-    async def _not_there(self, _: object, context: Context) -> bytes:
+    async def _not_there(self, _: object, context: Context) -> None:
         """A method that nobody has: it counts as a call, and nothing of its request is read."""
         guard = self._guard
         with contextlib.suppress(Ended):
@@ -75,7 +76,6 @@ class ReadsRequests(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # ge
             except Exception as error:
                 guard.fail(context, error)
             guard.refuse(context, grpc.StatusCode.UNIMPLEMENTED, "there is no such method")
-        return b""
 
 
 class _Method:

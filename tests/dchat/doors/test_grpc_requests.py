@@ -104,4 +104,9 @@ async def test_methods_that_are_not_there_stay_unimplemented(tmp_path: Path) -> 
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await channel.unary_unary(path)(b"\xff", timeout=PATIENCE_S)
             assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED, path
-        assert counted(running, "UNIMPLEMENTED") == before + 4
+            told = []
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                async for answer in channel.stream_stream(path)(iter([b"\xff"]), timeout=PATIENCE_S):
+                    told.append(answer)
+            assert (refused.value.code(), told) == (grpc.StatusCode.UNIMPLEMENTED, []), path
+        assert counted(running, "UNIMPLEMENTED") == before + 8
