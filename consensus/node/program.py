@@ -67,7 +67,8 @@ def run(make_application: MakeApplication, arguments: list[str] | None = None) -
 
 def _log_to_stderr() -> None:
     """A traceback has no values, which structlog would show where `rich` is installed: a key may stand in a variable,
-    and to draw them takes seconds, in which the node that failed does not end."""
+    and to draw them takes seconds, in which the node that failed does not end. A line and its end are written at once:
+    several nodes write to one pipe, and Python buffers nothing where PYTHONUNBUFFERED says so."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -76,7 +77,7 @@ def _log_to_stderr() -> None:
             structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
 
 
