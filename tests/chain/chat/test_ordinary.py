@@ -3,21 +3,14 @@ its author, the channel and the membership are."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import assume, event, example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from chain.chat.channels.records import CHANNEL, Channel, Membership, Settings, member_key
 from chain.chat.ledger.records import IDENTITY, PARAMS, Allowance, ChatParams, Identity, Use
-from chain.kernel.branch import Branch
-from chain.kernel.execution import Executor, Rules
-from chain.kernel.modules import Modules
-from chain.kernel.signatures import Signatures
 from chain.state.mmr import Range
 from chain.tx.codec import UINT64_MAX
 from chain.tx.envelope.build import Seat, Wallet, build_tx
@@ -26,17 +19,24 @@ from chain.tx.errors import TxError
 from chain.tx.messages import Attachment, PostMessage
 from chain.tx.messages.chat import MODERATOR
 from chain.tx.policies import Group, single_key_policy, threshold_policy
-from consensus.formats.units import NS_PER_S
-from dchat.app.composition import compose
+from tests.support.chain.short_ways import (
+    BLOCK_GAS_MAX,
+    CHAIN_ID,
+    HEIGHT,
+    LONG,
+    SHORT,
+    TIME_NS,
+    Odd,
+    executor,
+    outcome,
+)
 
 ANN, BOB = (Wallet.from_seed(bytes([number] * 32)) for number in (1, 2))
 BOTH_KEYS = threshold_policy(1, [Group(1, (key,)) for key in sorted((ANN.public_key, BOB.public_key))])
 HIS = single_key_policy(ANN.public_key)
-CHAIN_ID, HEIGHT, TIME_NS, BLOCK_GAS_MAX, GAS_LIMIT = "chain-1", 40, 1_700_000_000 * NS_PER_S, 100_000, 30_000
+GAS_LIMIT = 30_000
 ROOM, OTHER = bytes([7] * 20), bytes([8] * 20)
 BYTES_MAX = 200  # of a message
-LONG = Modules([replace(module, short=None) for module in compose().all])
-SHORT = compose()
 
 EDGES = (0, 1, 2, 5, 1_000, UINT64_MAX - 1, UINT64_MAX)
 NUMBER = st.sampled_from(EDGES) | st.integers(0, UINT64_MAX)
@@ -50,17 +50,6 @@ POLICY = st.sampled_from((single_key_policy(BOB.public_key), BOTH_KEYS))
 SETTINGS = st.sampled_from((
     Settings(archived=True), Settings(slow_mode_s=10), Settings(epoch=2), Settings(pair=ANN.address + BOB.address),
 ))  # fmt: skip
-
-
-class Odd:
-    """Draws what is plain, but for a few things that it was told: with more of them nothing would go the short way."""
-
-    def __init__(self, draw: st.DrawFn) -> None:
-        self._draw = draw
-        self._odd = draw(st.frozensets(st.integers(0, 15), max_size=3))
-
-    def __call__(self, number: int, otherwise: st.SearchStrategy[Any], plain: Any) -> Any:
-        return self._draw(otherwise) if number in self._odd else plain
 
 
 def room(count: int, settings: Settings | None = None) -> Channel:
@@ -121,40 +110,6 @@ def posts(draw: st.DrawFn) -> Tx:
     except TxError:
         assume(False)
         raise
-
-
-def shown(writes: Mapping[bytes, Any]) -> list[tuple[bytes, list[object]]]:
-    """In the order of writing, which the trail keeps. Not encoded: some are too wide, and here both ways are asked."""
-    return [(key, plain(record)) for key, record in writes.items()]
-
-
-def plain(record: Any) -> list[object]:
-    slots = getattr(record, "__slots__", ())
-    return [plain(getattr(record, name)) for name in slots] if slots else [record]
-
-
-def executor(modules: Modules, state: Mapping[bytes, Any], *, tells: bool = True) -> Executor:
-    rules = Rules(CHAIN_ID, BLOCK_GAS_MAX)
-    return Executor(modules, Signatures(), rules, Branch(state.get), height=HEIGHT, time_ns=TIME_NS, tells=tells)
-
-
-def outcome(modules: Modules, state: Mapping[bytes, Any], txs: list[Tx]) -> list[object]:
-    run = executor(modules, state)
-    said: list[object] = []
-    for index, tx in enumerate(txs):
-        tx.verified = False
-        with contextlib.suppress(TxError):
-            event("the short way" if run.short(tx) is not None else "the long way")
-        tx.verified = False
-        try:
-            result = run.run(tx, index)
-        except TxError as error:
-            said.append((type(error), error.log))
-        else:
-            said.append((result, [told.encode() for told in result.events]))
-        said += (shown(run.block.writes), tx.verified, run.others, run.doubted)
-    said += [(index, shown(before), shown(rest)) for index, before, rest in run.parts]
-    return said
 
 
 def ordinary(sequence: int, text: bytes = b"hello", reply_to: int = 0) -> Tx:

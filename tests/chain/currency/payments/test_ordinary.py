@@ -4,7 +4,6 @@ payment and the accounts are."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,23 +11,19 @@ from hypothesis import assume, event, example, given
 from hypothesis import strategies as st
 
 from chain.currency.ledger.records import ACCOUNT, PARAMS, SUPPLY, Account, CurrencyParams, Supply
-from chain.kernel.branch import Branch
-from chain.kernel.execution import Executor, Rules
 from chain.kernel.modules import Modules
-from chain.kernel.signatures import Signatures
 from chain.tx.codec import UINT64_MAX
 from chain.tx.envelope.build import Seat, Wallet, build_tx
 from chain.tx.envelope.tx import Tx, decode
 from chain.tx.errors import TxError
 from chain.tx.messages import Message, Payment
 from chain.tx.policies import Group, single_key_policy, threshold_policy
-from dchat.app.composition import REFUSED, compose
+from dchat.app.composition import REFUSED
+from tests.support.chain.short_ways import BLOCK_GAS_MAX, CHAIN_ID, HEIGHT, LONG, SHORT, Odd, executor, outcome, shown
 
 ANN, BOB, CAT = (Wallet.from_seed(bytes([number] * 32)) for number in (1, 2, 3))
 BOTH_KEYS = threshold_policy(1, [Group(1, (key,)) for key in sorted((ANN.public_key, BOB.public_key))])
-CHAIN_ID, HEIGHT, BLOCK_GAS_MAX, GAS_LIMIT = "chain-1", 40, 100_000, 20_000
-LONG = Modules([replace(module, short=None) for module in compose().all])
-SHORT = compose()
+GAS_LIMIT = 20_000
 
 EDGES = (0, 1, 5, 1_000, 2_000, 2_001, UINT64_MAX - 2_000, UINT64_MAX - 1_999, UINT64_MAX - 1, UINT64_MAX)
 NUMBER = st.sampled_from(EDGES) | st.integers(0, UINT64_MAX)
@@ -41,17 +36,6 @@ SEQUENCES = st.sampled_from((
 SEQUENCE = st.sampled_from((0, 6, 8, 9, UINT64_MAX - 1, UINT64_MAX))
 HIS = single_key_policy(ANN.public_key)
 POLICY = st.sampled_from((None, single_key_policy(BOB.public_key), BOTH_KEYS))
-
-
-class Odd:
-    """Draws what is plain, but for a few things that it was told: with more of them nothing would go the short way."""
-
-    def __init__(self, draw: st.DrawFn) -> None:
-        self._draw = draw
-        self._odd = draw(st.frozensets(st.integers(0, 15), max_size=3))
-
-    def __call__(self, number: int, otherwise: st.SearchStrategy[Any], plain: Any) -> Any:
-        return self._draw(otherwise) if number in self._odd else plain
 
 
 def account(odd: Odd, address: bytes) -> Account:
@@ -94,33 +78,6 @@ def payments(draw: st.DrawFn) -> Tx:
     except TxError:
         assume(False)
         raise
-
-
-def shown(writes: Mapping[bytes, Any]) -> list[tuple[bytes, list[object]]]:
-    """In the order of writing, which the trail keeps. Not encoded: no chain has more fees than a field holds, but
-    here both ways are asked for it."""
-    return [(key, [getattr(of, name) for name in getattr(of, "__slots__", ())] or [of]) for key, of in writes.items()]
-
-
-def executor(modules: Modules, state: Mapping[bytes, Any], *, tells: bool = True) -> Executor:
-    rules = Rules(CHAIN_ID, BLOCK_GAS_MAX)
-    return Executor(modules, Signatures(), rules, Branch(state.get), height=HEIGHT, time_ns=0, tells=tells)
-
-
-def outcome(modules: Modules, state: Mapping[bytes, Any], txs: list[Tx]) -> list[object]:
-    run = executor(modules, state)
-    said: list[object] = []
-    for index, tx in enumerate(txs):
-        tx.verified = False
-        try:
-            result = run.run(tx, index)
-        except TxError as error:
-            said.append((type(error), error.log))
-        else:
-            said.append((result, [event.encode() for event in result.events]))
-        said += (shown(run.block.writes), tx.verified, run.others, run.doubted)
-    said += [(index, shown(before), shown(rest)) for index, before, rest in run.parts]
-    return said
 
 
 def admission(modules: Modules, state: Mapping[bytes, Any], tx: Tx) -> object:
